@@ -1,0 +1,45 @@
+"""What a rater is. Scorer, Encoder and Agent join it when their capabilities do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import polars as pl
+
+LEVELS = 10
+"""Influence levels 0-9."""
+
+
+class FittedRater(Protocol):
+    """A trained rater of one target."""
+
+    def predict(self, samples: pl.DataFrame) -> np.ndarray:
+        """Point forecasts, shape (n,), in the target's unit (ln(1 + count), or levels); NaN where it cannot say."""
+        ...
+
+    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
+        """Its own distribution over levels, shape (n, 10), or None when it has none (residuals are used then)."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write everything `load` needs: JSON and text files, no pickle."""
+        ...
+
+
+class Rater(Protocol):
+    """A way to forecast one target from samples (rating/samples.py says which columns they have).
+
+    `target` is an indicator ("views") or "level": the truth is column `y_<target>`, today's value `now_<target>`.
+    """
+
+    name: str
+
+    def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedRater:
+        """Train on rows whose `y_<target>` is known; column `weight` says how much each row counts."""
+        ...
+
+    def load(self, folder: Path) -> FittedRater:
+        """Read back what `FittedRater.save` wrote."""
+        ...

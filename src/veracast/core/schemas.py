@@ -1,0 +1,172 @@
+"""The typed schema of every artefact kind. Pages, comparisons and cards read these and nothing else.
+
+Times are UTC. Forecasts are in the indicator's own unit (counts), errors and effects in natural-log units of 1 + count
+unless a column says otherwise. What could not be computed is null.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+TIME = pl.Datetime("us", "UTC")
+Schema = dict[str, pl.DataType | type[pl.DataType]]
+
+ROLES = ("open", "test", "train_cross_fitted")
+"""open: horizon not passed yet (the portfolio) · test: backtest on closed videos · train: rated by folds that never saw it."""
+
+RATINGS: Schema = {
+    "video_id": pl.String,
+    "role": pl.String,  # one of ROLES
+    "task": pl.String,  # which backtest or the portfolio
+    "rater": pl.String,
+    "platform": pl.String,
+    "author_id": pl.String,
+    "title": pl.String,
+    "url": pl.String,
+    "topic": pl.String,
+    "posted_at": TIME,
+    "rated_at": TIME,  # the as-of time of the state that was rated
+    "target_at": TIME,  # when the forecast is for; null where the label has no date
+    "state": pl.String,  # cold | observed
+    "age_h": pl.Float64,
+    "level_expected": pl.Float64,  # mean of the level distribution, 0-9
+    "level_floor": pl.Int8,  # level already reached at rated_at; null when no rule or no counters
+    "level_probs": pl.List(pl.Float64),  # 10 numbers that sum to 1
+    "p_alert": pl.Float64,  # P(level >= alert level of the run)
+    "level_truth": pl.Int8,
+    "level_set_by": pl.String,  # the indicator expected to set the level, in words: "shares pass 1,000"
+    "out_of_distribution": pl.Boolean,
+    "out_of_distribution_why": pl.String,
+}
+
+FORECASTS: Schema = {
+    "video_id": pl.String,
+    "role": pl.String,
+    "task": pl.String,
+    "indicator": pl.String,
+    "now": pl.Int64,  # last published count at rated_at
+    "point": pl.Float64,
+    "low_50": pl.Float64,
+    "high_50": pl.Float64,
+    "low_80": pl.Float64,
+    "high_80": pl.Float64,
+    "low_90": pl.Float64,
+    "high_90": pl.Float64,
+    "truth": pl.Int64,
+}
+
+CURVES: Schema = {
+    "video_id": pl.String,
+    "indicator": pl.String,
+    "age_h": pl.Float64,
+    "kind": pl.String,  # history | forecast
+    "value": pl.Float64,  # count, or point forecast
+    "low_50": pl.Float64,
+    "high_50": pl.Float64,
+    "low_80": pl.Float64,
+    "high_80": pl.Float64,
+    "low_90": pl.Float64,
+    "high_90": pl.Float64,
+}
+
+CONTRIBUTIONS: Schema = {
+    "video_id": pl.String,
+    "rank": pl.Int32,  # 1 = largest absolute effect
+    "feature": pl.String,
+    "value": pl.Float64,
+    "effect": pl.Float64,  # signed, in `unit`; effects of a video plus base sum to its raw score
+    "unit": pl.String,  # "ln views", "levels"
+    "sentence": pl.String,  # "Already 41,200 views after 9 h: raises the forecast by .43 ln views"
+}
+
+SIMILAR: Schema = {
+    "video_id": pl.String,
+    "rank": pl.Int32,
+    "neighbour_id": pl.String,
+    "title": pl.String,
+    "platform": pl.String,
+    "distance": pl.Float64,  # Euclidean, in standard deviations per feature
+    "indicator": pl.String,
+    "ages_h": pl.List(pl.Float64),
+    "values": pl.List(pl.Float64),
+    "level": pl.Int8,
+}
+
+BACKTEST: Schema = {
+    "task": pl.String,
+    "split": pl.String,
+    "rater": pl.String,
+    "video_id": pl.String,
+    "platform": pl.String,
+    "state": pl.String,
+    "indicator": pl.String,  # a counter, or "level"
+    "age_h": pl.Float64,
+    "gap_h": pl.Float64,
+    "point": pl.Float64,  # ln(1 + count), or the level
+    "truth": pl.Float64,  # same unit
+    "low_80": pl.Float64,
+    "high_80": pl.Float64,
+    "reason_unscored": pl.String,  # null where scored
+}
+
+RELIABILITY: Schema = {
+    "task": pl.String,
+    "rater": pl.String,
+    "level_at_least": pl.Int8,
+    "predicted": pl.Float64,  # mean predicted probability of the bin
+    "observed": pl.Float64,
+    "low": pl.Float64,  # Wilson 95 %
+    "high": pl.Float64,
+    "n": pl.Int64,
+}
+
+ALERTS: Schema = {
+    "task": pl.String,
+    "rater": pl.String,
+    "level_at_least": pl.Int8,
+    "threshold": pl.Float64,  # flag when P(level >= k) > threshold
+    "precision": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "recall": pl.Float64,
+    "flagged": pl.Int64,
+    "flagged_per_day": pl.Float64,
+    "n": pl.Int64,
+}
+
+LEAKS: Schema = {
+    "check": pl.String,  # short id: fans_copied_back, crawl_counters_at_posting, duplicates_across_splits, young_labels ...
+    "found": pl.Int64,  # cases found; null = could not be checked
+    "of": pl.Int64,
+    "detail": pl.String,  # one sentence: what it is, and what this run did about it
+    "handled": pl.Boolean,
+}
+
+AVAILABILITY: Schema = {
+    "platform": pl.String,
+    "indicator": pl.String,
+    "published": pl.Int64,  # real snapshots with a value
+    "of": pl.Int64,
+}
+
+ARTEFACT_SCHEMAS: dict[str, Schema] = {
+    "ratings": RATINGS,
+    "forecasts": FORECASTS,
+    "curves": CURVES,
+    "contributions": CONTRIBUTIONS,
+    "similar": SIMILAR,
+    "backtest": BACKTEST,
+    "reliability": RELIABILITY,
+    "alerts": ALERTS,
+    "leaks": LEAKS,
+    "availability": AVAILABILITY,
+}
+
+
+def conform(frame: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """The frame with exactly the columns and types of its kind; a missing column raises KeyError naming it."""
+    schema = ARTEFACT_SCHEMAS[kind]
+    missing = [name for name in schema if name not in frame.columns]
+    if missing:
+        raise KeyError(f"{kind}: missing columns {', '.join(missing)}")
+    return frame.select([pl.col(name).cast(dtype) for name, dtype in schema.items()])

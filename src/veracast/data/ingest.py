@@ -1,0 +1,163 @@
+"""From exports to a data set: pick the reader, stream it, pseudonymise, merge, write once, atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+import polars as pl
+
+from veracast.core.errors import InputError
+from veracast.core.files import new_folder, sha256_file
+from veracast.core.progress import SILENT, Progress
+from veracast.data.dataset import SALT_FILE, Dataset, check_tables, open_dataset, write_tables
+from veracast.data.media import read_frames
+from veracast.data.merge import Merged, merge
+from veracast.data.pseudonyms import derive_salt, pseudonymise
+from veracast.data.readers import READERS, mapped
+from veracast.data.readers.protocol import Batch, Reader, ReadOptions
+from veracast.data.schema import TABLES, empty
+
+_HEAD_BYTES = 1 << 16
+_STREAMED = ("videos", "snapshots", "comments", "links", "rejects")
+
+
+def ingest(
+    sources: Sequence[Path],
+    to: Path,
+    *,
+    options: ReadOptions = ReadOptions(),
+    salt: bytes | None = None,
+    media: Path | None = None,
+    progress: Progress = SILENT,
+    overwrite: bool = False,
+) -> Dataset:
+    """Read every source into one data set at `to` and open it.
+
+    salt: the pseudonym key of another data set; None derives one from the sources.
+    media: a folder of video files or image folders, matched by video id.
+    Raises InputError for a source that cannot be read (under on_error="stop" also for the first bad record) and
+    leaves nothing behind that looks finished.
+    """
+    for source in sources:
+        _check_source(source)
+    chosen = [choose_reader(source, options) for source in sources]
+    salt = salt if salt is not None else derive_salt(sources)
+    with new_folder(to, overwrite=overwrite) as folder:
+        raw = _read_all(list(zip(sources, chosen, strict=True)), options, salt, progress)
+        _check_not_empty(raw, sources)
+        with progress.step("merge and write"):
+            merged = merge(raw)
+            tables = {**merged.tables, "frames": empty("frames")}
+            if media is not None:
+                tables["frames"] = read_frames(media, merged.tables["videos"]["video_id"].to_list())
+            check_tables(tables)
+            facts = _source_facts(sources, chosen)
+            write_tables(folder, tables, _meta(facts, merged, tables))
+            _write_salt(folder, salt)
+    return open_dataset(to)
+
+
+def choose_reader(path: Path, options: ReadOptions) -> Reader:
+    """The reader that knows this file; a mapping file overrules recognition."""
+    if options.mapping is not None:
+        return cast(Reader, mapped)
+    with path.open("rb") as handle:
+        head = handle.read(_HEAD_BYTES)
+    if not head.strip():
+        raise InputError("the file is empty", file=str(path), remedy="export it again")
+    for reader in READERS:
+        if reader.sniff(path, head):
+            return cast(Reader, reader)
+    known = ", ".join(reader.NAME for reader in READERS)
+    remedy = f"known sources: {known}; for anything else write a mapping: `veracast ingest --guess {path.name}`"
+    raise InputError("no reader recognises this file", file=str(path), remedy=remedy)
+
+
+def _check_source(path: Path) -> None:
+    if not path.exists():
+        raise InputError("no such file", file=str(path), remedy="check the path")
+    if path.is_dir():
+        remedy = "name the export files in it, or give a data set folder to `veracast run`"
+        raise InputError("is a directory, not an export file", file=str(path), remedy=remedy)
+
+
+def _read_all(
+    sources: list[tuple[Path, Reader]], options: ReadOptions, salt: bytes, progress: Progress
+) -> dict[str, pl.DataFrame]:
+    """All batches of all sources, concatenated per table, user ids replaced as they arrive."""
+    parts: dict[str, list[pl.DataFrame]] = {name: [empty(name)] for name in _STREAMED}
+    for path, reader in sources:
+        with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
+            done = 0
+            for batch in _batches(reader, path, options):
+                for name in _STREAMED:
+                    frame = getattr(batch, name)
+                    if frame.height:
+                        parts[name].append(_prepare(name, frame, salt, options))
+                advance(max(0, batch.bytes_done - done))
+                done = max(done, batch.bytes_done)
+    return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
+
+
+def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch]:
+    try:
+        yield from reader.read(path, options)
+    except UnicodeDecodeError as error:
+        remedy = "save the file as UTF-8"
+        raise InputError(
+            f"not valid {error.encoding}", file=str(path), record=f"byte {error.start}", remedy=remedy
+        ) from error
+
+
+def _prepare(name: str, frame: pl.DataFrame, salt: bytes, options: ReadOptions) -> pl.DataFrame:
+    frame = frame.select([pl.col(column).cast(dtype) for column, dtype in TABLES[name].items()])
+    if name == "comments" and not options.keep_comments:
+        frame = frame.with_columns(text=pl.lit(None, pl.String))
+    if "author_id" in frame.columns:
+        frame = frame.with_columns(author_id=pseudonymise(frame["author_id"], salt))
+    return frame
+
+
+def _check_not_empty(raw: dict[str, pl.DataFrame], sources: Sequence[Path]) -> None:
+    if raw["videos"].is_empty() or raw["snapshots"].is_empty():
+        rejects = raw["rejects"]
+        why = f"{rejects.height} records, all rejected" if rejects.height else "it holds no record"
+        if rejects.height:
+            first = rejects.row(0, named=True)
+            why += f" (first: {first['record']}: {first['reason']})"
+        raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
+
+
+def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader]) -> list[dict[str, Any]]:
+    return [
+        {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path), "reader": reader.NAME}
+        for path, reader in zip(sources, chosen, strict=True)
+    ]
+
+
+def _meta(sources: list[dict[str, Any]], merged: Merged, tables: dict[str, pl.DataFrame]) -> dict[str, Any]:
+    rejects = tables["rejects"]
+    by_reason = rejects.group_by("reason").len().sort("reason") if rejects.height else None
+    counts = {name: frame.height for name, frame in tables.items()}
+    counts["real_snapshots"] = int((~tables["snapshots"]["synthetic"]).sum())
+    return {
+        "sources": sources,
+        "counts": {**counts, **merged.counts},
+        "rejects_by_reason": dict(by_reason.iter_rows()) if by_reason is not None else {},
+        "availability": merged.availability.to_dicts(),
+    }
+
+
+def _write_salt(folder: Path, salt: bytes) -> None:
+    path = folder / SALT_FILE
+    path.touch(mode=0o600)
+    path.write_text(salt.hex() + "\n")
+
+
+def reader_names() -> list[str]:
+    """Names of all readers, in the order in which they are asked."""
+    modules: Sequence[ModuleType | Reader] = READERS
+    return [reader.NAME for reader in modules]

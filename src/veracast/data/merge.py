@@ -1,0 +1,140 @@
+"""From batches of many crawls to one row per video, per snapshot, per comment and per link.
+
+Nothing here depends on the order of the input: every choice is made by time, then by value.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from veracast.data.schema import INDICATORS, TABLES
+
+COUNTERS = ("followers", *INDICATORS)
+UNPUBLISHED_ZERO_SHARE = 0.95  # a counter that is 0 in more real crawls than this, on a platform that publishes others
+UNPUBLISHED_MIN_CRAWLS = 50
+REPOST_MIN_CHARS = 12  # shorter normalised texts are too common to mean a repost
+REPOST_WINDOW_DAYS = 30
+REPOST_GROUP_MAX = 50  # a text that more videos share is a slogan, not a repost
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Tables of the schema, and what merging had to decide."""
+
+    tables: dict[str, pl.DataFrame]
+    counts: dict[str, int]
+    availability: pl.DataFrame  # platform, indicator, published, of, zero_means_unpublished
+
+
+def merge(raw: dict[str, pl.DataFrame]) -> Merged:
+    """Merge concatenated reader batches (columns of schema.py; ids already pseudonymised)."""
+    snapshots, repeated = _merge_snapshots(raw["snapshots"])
+    videos, conflicts = _merge_videos(raw["videos"], raw["snapshots"])
+    snapshots, availability = _null_unpublished(snapshots, videos)
+    comments = raw["comments"].group_by("video_id", "author_id", "commented_at", "text").agg(pl.col("observed_at").min())
+    links = pl.concat([raw["links"], find_reposts(videos)])
+    links = links.group_by("video_id", "kind", "target", "value").agg(pl.col("observed_at").min())
+    tables = {
+        "videos": videos,
+        "snapshots": snapshots,
+        "comments": comments.select(TABLES["comments"].keys()),
+        "links": links.select(TABLES["links"].keys()),
+        "rejects": raw["rejects"].unique(),
+    }
+    falls = _count_falls(snapshots)
+    counts = {"repeated_crawls": repeated, "conflicting_levels": conflicts, "falling_steps": falls}
+    return Merged(tables=tables, counts=counts, availability=availability)
+
+
+def _merge_snapshots(raw: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """One row per video and time; two crawls of one moment keep the larger of each counter."""
+    merged = raw.group_by("video_id", "observed_at").agg(
+        pl.col("synthetic").all(),
+        *[pl.col(name).max() for name in COUNTERS],
+        pl.col("source_row").min(),
+    )
+    return merged.select(TABLES["snapshots"].keys()), raw.height - merged.height
+
+
+def _merge_videos(raw: pl.DataFrame, snapshots: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """First non-null value of each column in the order of the crawls: what was known earliest wins."""
+    first_seen = snapshots.group_by("video_id", "source_row").agg(seen_at=pl.col("observed_at").min())
+    columns = [name for name in TABLES["videos"] if name != "video_id"]
+    ordered = raw.join(first_seen, on=["video_id", "source_row"], how="left")
+    ordered = ordered.sort(
+        ["video_id", "seen_at", *[c for c in columns if c != "source_row"], "source_row"], nulls_last=True
+    )
+    levels = pl.col("level").drop_nulls().n_unique() > 1
+    merged = ordered.group_by("video_id", maintain_order=True).agg(
+        *[pl.col(name).drop_nulls().first() for name in columns if name not in ("posted_at", "source_row")],
+        posted_at=pl.col("posted_at").min(),
+        source_row=pl.col("source_row").min(),
+        conflict=levels,
+    )
+    return merged.select(TABLES["videos"].keys()), int(merged["conflict"].sum())
+
+
+def _null_unpublished(snapshots: pl.DataFrame, videos: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Turn 0 into null for counters that a platform evidently does not publish; say so per platform."""
+    with_platform = snapshots.join(videos.select("video_id", "platform"), on="video_id", how="left")
+    real = with_platform.filter(~pl.col("synthetic"))
+    long = real.unpivot(on=list(INDICATORS), index="platform", variable_name="indicator").group_by(
+        "platform", "indicator"
+    )
+    facts = long.agg(
+        published=pl.col("value").is_not_null().sum(),
+        zeros=(pl.col("value") == 0).sum(),
+        of=pl.len(),
+    ).sort("platform", "indicator")
+    # a platform whose every counter is mostly 0 is small, not silent: one living sibling is needed as evidence
+    alive = (pl.col("published") > pl.col("zeros") * 2).any().over("platform")
+    silent = (
+        alive
+        & (pl.col("published") >= UNPUBLISHED_MIN_CRAWLS)
+        & (pl.col("zeros") > pl.col("published") * UNPUBLISHED_ZERO_SHARE)
+    )
+    facts = facts.with_columns(zero_means_unpublished=silent)
+    for name in INDICATORS:
+        platforms = facts.filter(pl.col("zero_means_unpublished") & (pl.col("indicator") == name))["platform"]
+        if len(platforms):
+            hidden = pl.col("platform").is_in(platforms.implode()) & (pl.col(name) == 0)
+            with_platform = with_platform.with_columns(pl.when(hidden).then(None).otherwise(pl.col(name)).alias(name))
+    published = pl.when("zero_means_unpublished").then(pl.col("published") - pl.col("zeros")).otherwise("published")
+    facts = facts.select("platform", "indicator", published=published, of="of", silent="zero_means_unpublished")
+    return with_platform.drop("platform"), facts
+
+
+def _count_falls(snapshots: pl.DataFrame) -> int:
+    """Steps between two crawls of one video in which some counter fell (kept as they are, counted here)."""
+    ordered = snapshots.sort("video_id", "observed_at")
+    falls = [(pl.col(name) < pl.col(name).shift(1).over("video_id")).fill_null(value=False) for name in INDICATORS]
+    return int(ordered.select(pl.any_horizontal(falls).sum()).item())
+
+
+def find_reposts(videos: pl.DataFrame) -> pl.DataFrame:
+    """Links from a video to the earliest earlier one, within 30 days, whose normalised text is the same.
+
+    Normalised: title (or the first 40 characters of the description), letters and digits only, lower case.
+    """
+    text = pl.coalesce("title", pl.col("description").str.slice(0, 40))
+    keyed = videos.select(
+        "video_id",
+        "posted_at",
+        key=text.str.to_lowercase().str.replace_all(r"[^\p{L}\p{N}]", ""),
+    )
+    keyed = keyed.filter(pl.col("key").str.len_chars() >= REPOST_MIN_CHARS)
+    keyed = keyed.filter(pl.len().over("key").is_between(2, REPOST_GROUP_MAX)).sort("key", "posted_at", "video_id")
+    origin = keyed.with_columns(
+        target=pl.col("video_id").first().over("key"), origin_at=pl.col("posted_at").first().over("key")
+    )
+    close = (pl.col("posted_at") - pl.col("origin_at")) <= pl.duration(days=REPOST_WINDOW_DAYS)
+    found = origin.filter((pl.col("target") != pl.col("video_id")) & close)
+    return found.select(
+        "video_id",
+        pl.lit("repost").alias("kind"),
+        "target",
+        pl.lit(None, pl.Float64).alias("value"),
+        pl.col("posted_at").alias("observed_at"),
+    )

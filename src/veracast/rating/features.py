@@ -1,0 +1,182 @@
+"""As-of features of states: one row of numbers per (video, time, target time).
+
+Every value passes through `data.as_of.known`, so it was known at `at`. What is not published, or not yet, is null
+(LightGBM handles null itself; nothing is imputed). Counts enter as ln(1 + x), times in hours.
+
+`FEATURES` says each feature in words: reports read it, so that no page shows a bare column name.
+"""
+
+from __future__ import annotations
+
+import polars as pl
+
+from veracast.data import as_of
+from veracast.data.schema import INDICATORS
+
+GROUPS = ("author_id", "topic", "category", "platform")
+_FANS_MAX_AGE = "the author's followers as last published before the rating"
+
+FEATURES: dict[str, str] = {
+    "age_h": "hours since posting",
+    "target_age_h": "hours from posting to the target time",
+    "gap_h": "hours from now to the target time",
+    "log_age_ratio": "ln of target age over age now",
+    **{f"ln_{name}": f"ln(1 + {name}) now" for name in INDICATORS},
+    **{f"rate_{name}": f"ln(1 + {name} per hour since posting)" for name in ("views", "likes")},
+    **{f"recent_{name}": f"ln growth of {name} since the previous crawl" for name in INDICATORS},
+    **{f"total_{name}": f"ln growth of {name} since the first crawl" for name in ("views", "likes")},
+    "speed_views": "ln growth of views per unit of log age since the previous crawl",
+    "point": "number of crawls so far",
+    "since_prev_h": "hours since the previous crawl",
+    "since_first_h": "hours since the first crawl",
+    "first_age_h": "age in hours at the first crawl",
+    "list_position": "position in the list at the last crawl (1 = top)",
+    "list_move": "change of list position since the previous crawl",
+    "best_list_position": "best list position so far",
+    "fans": "ln(1 + followers) under the run's rule for follower counts",
+    "duration": "ln of the duration in seconds",
+    "title_chars": "characters in the title",
+    "description_chars": "characters in the description",
+    "hashtags": "number of hashtags",
+    "comments_seen": "ln(1 + comments read by the crawler)",
+    "hour": "hour of the day of posting (UTC)",
+    "weekday": "day of the week of posting",
+    "platform_code": "platform",
+    **{f"{by}_posted": f"videos of the same {by.removesuffix('_id')} posted so far" for by in GROUPS},
+    **{f"{by}_gap_h": f"hours since the same {by.removesuffix('_id')}'s previous posting" for by in GROUPS},
+    **{f"{by}_seen": f"other videos of the same {by.removesuffix('_id')} with counts so far" for by in GROUPS},
+    **{f"{by}_mean_ln": f"mean ln count of other videos of the same {by.removesuffix('_id')} so far" for by in GROUPS},
+    **{f"{by}_first_ln": f"mean ln count at first sight, same {by.removesuffix('_id')}" for by in GROUPS},
+    **{f"{by}_growth": f"mean ln growth per unit of log age, same {by.removesuffix('_id')}" for by in GROUPS},
+    "vs_author": "ln count now minus the author's mean so far",
+    "reposts": "earlier copies of the same text on other accounts",
+}
+
+
+def features(
+    states: pl.DataFrame,
+    *,
+    videos: pl.DataFrame,
+    snapshots: pl.DataFrame,
+    links: pl.DataFrame,
+    comments: pl.DataFrame,
+    indicator: str,
+    fans: as_of.Fans = "off",
+) -> pl.DataFrame:
+    """`states` (state_id, video_id, at, target_at) with the columns of FEATURES prefixed `f_` and `now_<indicator>`.
+
+    indicator: the main counter, used for the histories of author, topic, category and platform.
+    target_at may be null (a label without a date): the three gap features are null then.
+    """
+    static = videos.select(
+        "video_id", "platform", "author_id", "topic", "category", "posted_at", "duration_s", "title", "description"
+    )
+    table = states.join(static, on="video_id", how="left", maintain_order="left")
+    table = _own_counts(table, snapshots, links, comments)
+    table = _static(table, links)
+    for by in GROUPS:
+        table = _group(table, snapshots, videos, by=by, indicator=indicator)
+    facts = as_of.follower_facts(snapshots, videos, fans)
+    table = as_of.known(facts, table, by="author_id").rename({"known_at": "fans_at"})
+    age_h = _hours(pl.col("at") - pl.col("posted_at"))
+    target_age_h = _hours(pl.col("target_at") - pl.col("posted_at"))
+    table = table.with_columns(
+        f_fans=_ln("fans"),
+        f_age_h=age_h,
+        f_target_age_h=target_age_h,
+        f_gap_h=target_age_h - age_h,
+        f_log_age_ratio=(target_age_h.clip(0.25) / age_h.clip(0.25)).log(),
+        f_vs_author=_ln(indicator) - pl.col("f_author_id_mean_ln"),
+    )
+    keep = [*states.columns, "platform", "author_id", "topic", "posted_at", *[f"now_{name}" for name in INDICATORS]]
+    return table.select(*keep, *[pl.col(f"f_{name}").cast(pl.Float64) for name in FEATURES])
+
+
+def feature_columns() -> list[str]:
+    """Column names of the feature matrix, in their fixed order."""
+    return [f"f_{name}" for name in FEATURES]
+
+
+def _own_counts(
+    table: pl.DataFrame, snapshots: pl.DataFrame, links: pl.DataFrame, comments: pl.DataFrame
+) -> pl.DataFrame:
+    """Counters of the video itself: now, since the previous and since the first crawl; list positions; comments."""
+    table = as_of.known(as_of.snapshot_facts(snapshots), table, by="video_id").rename({"known_at": "seen_at"})
+    table = as_of.known(as_of.list_facts(links), table, by="video_id").drop("known_at")
+    table = as_of.known(as_of.comment_facts(comments), table, by="video_id").drop("known_at")
+    age_h = _hours(pl.col("seen_at") - pl.col("posted_at")).clip(0.25)
+    prev_age_h = _hours(pl.col("prev_at") - pl.col("posted_at")).clip(0.25)
+    recent = {name: _ln(name) - _ln(f"prev_{name}") for name in INDICATORS}
+    return table.with_columns(
+        *[_ln(name).alias(f"f_ln_{name}") for name in INDICATORS],
+        *[_ln(name).alias(f"now_{name}") for name in INDICATORS],
+        *[(pl.col(name) / age_h).log1p().alias(f"f_rate_{name}") for name in ("views", "likes")],
+        *[value.alias(f"f_recent_{name}") for name, value in recent.items()],
+        *[(_ln(name) - _ln(f"first_{name}")).alias(f"f_total_{name}") for name in ("views", "likes")],
+        f_speed_views=recent["views"] / (age_h.log() - prev_age_h.log()),
+        f_point=pl.col("point").fill_null(0),
+        f_since_prev_h=_hours(pl.col("seen_at") - pl.col("prev_at")),
+        f_since_first_h=_hours(pl.col("seen_at") - pl.col("first_at")),
+        f_first_age_h=_hours(pl.col("first_at") - pl.col("posted_at")),
+        f_list_position="list_position",
+        f_list_move=pl.col("list_position") - pl.col("prev_list_position"),
+        f_best_list_position="best_list_position",
+        f_comments_seen=_ln("comments_seen"),
+    )
+
+
+def _static(table: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    tags = links.filter(pl.col("kind") == "hashtag").group_by("video_id").len("hashtags")
+    copies = links.filter(pl.col("kind") == "repost").group_by("video_id").len("copies")
+    table = table.join(tags, on="video_id", how="left", maintain_order="left")
+    table = table.join(copies, on="video_id", how="left", maintain_order="left")
+    return table.with_columns(
+        f_duration=pl.col("duration_s").log1p(),
+        f_title_chars=pl.col("title").str.len_chars(),
+        f_description_chars=pl.col("description").str.len_chars(),
+        f_hashtags=pl.col("hashtags").fill_null(0),
+        f_reposts=pl.col("copies").fill_null(0),
+        f_hour=pl.col("posted_at").dt.hour() + pl.col("posted_at").dt.minute() / 60,
+        f_weekday=pl.col("posted_at").dt.weekday(),
+        f_platform_code=platform_code(pl.col("platform")),
+    )
+
+
+def platform_code(platform: pl.Expr) -> pl.Expr:
+    """A stable number per platform name: the same in every export, whatever platforms it holds."""
+    known_names = ("douyin", "kuaishou", "xigua", "toutiao", "bilibili", "youtube", "tiktok")
+    return platform.replace_strict({name: i for i, name in enumerate(known_names)}, default=None, return_dtype=pl.Float64)
+
+
+def _group(table: pl.DataFrame, snapshots: pl.DataFrame, videos: pl.DataFrame, *, by: str, indicator: str) -> pl.DataFrame:
+    """History of the other videos of a group as of `at`: the video's own share is taken out of the totals."""
+    table = as_of.known(as_of.posting_facts(videos, by=by), table, by=by, before=False).drop("known_at")
+    table = table.with_columns(
+        pl.col("n_posted").alias(f"f_{by}_posted"),
+        _hours(pl.col("at") - pl.col("last_posted_at")).alias(f"f_{by}_gap_h"),
+    ).drop("n_posted", "last_posted_at")
+    table = as_of.known(as_of.group_facts(snapshots, videos, by=by, indicator=indicator), table, by=by)
+    seen = pl.col(indicator).is_not_null() & pl.col(by).is_not_null()
+    grown = seen & (pl.col("point") > 1)
+    own_ln = pl.when(seen).then(_ln(indicator)).otherwise(0.0)
+    own_first = pl.when(seen).then(_ln(f"first_{indicator}")).otherwise(0.0)
+    own_growth = pl.when(grown).then(_ln(indicator) - _ln(f"first_{indicator}")).otherwise(0.0)
+    first_age = _hours(pl.col("first_at") - pl.col("posted_at")).clip(0.25).log()
+    own_span = pl.when(grown).then(_hours(pl.col("seen_at") - pl.col("posted_at")).clip(0.25).log() - first_age)
+    n = pl.col("n_videos") - seen.cast(pl.Int64)
+    span = pl.col("sum_log_age_gain") - own_span.otherwise(0.0)
+    some = pl.when(n > 0)
+    return table.with_columns(
+        pl.when(pl.col(by).is_not_null()).then(n.fill_null(0)).alias(f"f_{by}_seen"),
+        some.then((pl.col("sum_ln") - own_ln) / n).alias(f"f_{by}_mean_ln"),
+        some.then((pl.col("sum_first_ln") - own_first) / n).alias(f"f_{by}_first_ln"),
+        pl.when(span > 1e-6).then((pl.col("sum_growth") - own_growth) / span).alias(f"f_{by}_growth"),
+    ).drop("known_at", "n_videos", "sum_ln", "sum_first_ln", "n_grown", "sum_growth", "sum_log_age_gain")
+
+
+def _ln(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64).log1p()
+
+
+def _hours(duration: pl.Expr) -> pl.Expr:
+    return duration.dt.total_seconds() / 3600
