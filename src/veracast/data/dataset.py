@@ -120,7 +120,7 @@ def check_tables(tables: dict[str, pl.DataFrame]) -> None:
         faults.append("videos: null posted_at")
     if snapshots.select(pl.struct("video_id", "observed_at").is_duplicated().any()).item():
         faults.append("snapshots: two rows for one video and time")
-    for name in ("snapshots", "links", "comments"):
+    for name in ("snapshots", "links", "comments", "frames"):
         if not tables[name].join(videos, on="video_id", how="anti").is_empty():
             faults.append(f"{name}: rows of unknown videos")
     if not links.filter(~pl.col("kind").is_in(LINK_KINDS)).is_empty():

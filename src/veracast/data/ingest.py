@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, cast
 
 import polars as pl
@@ -13,7 +12,7 @@ from veracast.core.errors import InputError
 from veracast.core.files import new_folder, sha256_file
 from veracast.core.progress import SILENT, Progress
 from veracast.data.dataset import SALT_FILE, Dataset, check_tables, open_dataset, write_tables
-from veracast.data.media import read_frames
+from veracast.data.media import check_media, read_frames
 from veracast.data.merge import Merged, merge
 from veracast.data.pseudonyms import derive_salt, pseudonymise
 from veracast.data.readers import READERS, mapped
@@ -21,7 +20,7 @@ from veracast.data.readers.protocol import Batch, Reader, ReadOptions
 from veracast.data.schema import TABLES, empty
 
 _HEAD_BYTES = 1 << 16
-_STREAMED = ("videos", "snapshots", "comments", "links", "rejects")
+_STREAMED = ("videos", "snapshots", "comments", "links", "frames", "rejects")
 
 
 def ingest(
@@ -43,6 +42,8 @@ def ingest(
     """
     for source in sources:
         _check_source(source)
+    if media is not None:
+        check_media(media)
     chosen = [choose_reader(source, options) for source in sources]
     salt = salt if salt is not None else derive_salt(sources)
     with new_folder(to, overwrite=overwrite) as folder:
@@ -50,9 +51,7 @@ def ingest(
         _check_not_empty(raw, sources)
         with progress.step("merge and write"):
             merged = merge(raw)
-            tables = {**merged.tables, "frames": empty("frames")}
-            if media is not None:
-                tables["frames"] = read_frames(media, merged.tables["videos"]["video_id"].to_list())
+            tables = merged.tables if media is None else _with_media(merged.tables, media)
             check_tables(tables)
             facts = _source_facts(sources, chosen)
             write_tables(folder, tables, _meta(facts, merged, tables))
@@ -88,15 +87,16 @@ def _read_all(
     sources: list[tuple[Path, Reader]], options: ReadOptions, salt: bytes, progress: Progress
 ) -> dict[str, pl.DataFrame]:
     """All batches of all sources, concatenated per table, user ids replaced as they arrive."""
-    parts: dict[str, list[pl.DataFrame]] = {name: [empty(name)] for name in _STREAMED}
-    for path, reader in sources:
+    parts: dict[str, list[pl.DataFrame]] = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
+    for number, (path, reader) in enumerate(sources):
         with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
             done = 0
             for batch in _batches(reader, path, options):
                 for name in _STREAMED:
                     frame = getattr(batch, name)
                     if frame.height:
-                        parts[name].append(_prepare(name, frame, salt, options))
+                        key = None if batch.pseudonymised else salt
+                        parts[name].append(_prepare(name, frame, key, options, source=number))
                 advance(max(0, batch.bytes_done - done))
                 done = max(done, batch.bytes_done)
     return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
@@ -112,13 +112,28 @@ def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch
         ) from error
 
 
-def _prepare(name: str, frame: pl.DataFrame, salt: bytes, options: ReadOptions) -> pl.DataFrame:
+def _prepare(
+    name: str, frame: pl.DataFrame, salt: bytes | None, options: ReadOptions, *, source: int = 0
+) -> pl.DataFrame:
+    """Typed as the schema says, NaN as null, user ids under the key (None: they are pseudonyms), the file's number."""
     frame = frame.select([pl.col(column).cast(dtype) for column, dtype in TABLES[name].items()])
+    numbers = [column for column, dtype in TABLES[name].items() if dtype == pl.Float64]
+    frame = frame.with_columns(pl.when(pl.col(column).is_finite()).then(pl.col(column)) for column in numbers)
     if name == "comments" and not options.keep_comments:
         frame = frame.with_columns(text=pl.lit(None, pl.String))
-    if "author_id" in frame.columns:
+    if salt is not None and "author_id" in frame.columns:
         frame = frame.with_columns(author_id=pseudonymise(frame["author_id"], salt))
+    if "source_row" in frame.columns:
+        frame = frame.with_columns(source=pl.lit(source, pl.Int32))
     return frame
+
+
+def _with_media(tables: dict[str, pl.DataFrame], media: Path) -> dict[str, pl.DataFrame]:
+    """The tables with frames from a media folder, which replace frames that the source carried for the same video."""
+    found = read_frames(media, tables["videos"]["video_id"].to_list())
+    others = tables["frames"].join(found.frames, on="video_id", how="anti")
+    rejects = pl.concat([tables["rejects"], found.rejects])
+    return {**tables, "frames": pl.concat([others, found.frames]), "rejects": rejects}
 
 
 def _check_not_empty(raw: dict[str, pl.DataFrame], sources: Sequence[Path]) -> None:
@@ -159,5 +174,4 @@ def _write_salt(folder: Path, salt: bytes) -> None:
 
 def reader_names() -> list[str]:
     """Names of all readers, in the order in which they are asked."""
-    modules: Sequence[ModuleType | Reader] = READERS
-    return [reader.NAME for reader in modules]
+    return [reader.NAME for reader in READERS]

@@ -29,11 +29,16 @@ class Merged:
 
 
 def merge(raw: dict[str, pl.DataFrame]) -> Merged:
-    """Merge concatenated reader batches (columns of schema.py; ids already pseudonymised)."""
+    """Merge concatenated reader batches (columns of schema.py; ids already pseudonymised).
+
+    Videos and snapshots may carry `source`, the number of their file, because row numbers are unique only within one.
+    """
     snapshots, repeated = _merge_snapshots(raw["snapshots"])
     videos, conflicts = _merge_videos(raw["videos"], raw["snapshots"])
     snapshots, availability = _null_unpublished(snapshots, videos)
-    comments = raw["comments"].group_by("video_id", "author_id", "commented_at", "text").agg(pl.col("observed_at").min())
+    comments = (
+        raw["comments"].group_by("video_id", "author_id", "commented_at", "text").agg(pl.col("observed_at").min())
+    )
     links = pl.concat([raw["links"], find_reposts(videos)])
     links = links.group_by("video_id", "kind", "target", "value").agg(pl.col("observed_at").min())
     tables = {
@@ -41,6 +46,7 @@ def merge(raw: dict[str, pl.DataFrame]) -> Merged:
         "snapshots": snapshots,
         "comments": comments.select(TABLES["comments"].keys()),
         "links": links.select(TABLES["links"].keys()),
+        "frames": raw["frames"].sort(list(TABLES["frames"])).unique(["video_id", "frame"], keep="first"),
         "rejects": raw["rejects"].unique(),
     }
     falls = _count_falls(snapshots)
@@ -60,9 +66,11 @@ def _merge_snapshots(raw: pl.DataFrame) -> tuple[pl.DataFrame, int]:
 
 def _merge_videos(raw: pl.DataFrame, snapshots: pl.DataFrame) -> tuple[pl.DataFrame, int]:
     """First non-null value of each column in the order of the crawls: what was known earliest wins."""
-    first_seen = snapshots.group_by("video_id", "source_row").agg(seen_at=pl.col("observed_at").min())
+    record = ["video_id", "source", "source_row"]
+    raw, snapshots = _numbered(raw), _numbered(snapshots)
+    first_seen = snapshots.group_by(record).agg(seen_at=pl.col("observed_at").min())
     columns = [name for name in TABLES["videos"] if name != "video_id"]
-    ordered = raw.join(first_seen, on=["video_id", "source_row"], how="left")
+    ordered = raw.join(first_seen, on=record, how="left")
     ordered = ordered.sort(
         ["video_id", "seen_at", *[c for c in columns if c != "source_row"], "source_row"], nulls_last=True
     )
@@ -74,6 +82,10 @@ def _merge_videos(raw: pl.DataFrame, snapshots: pl.DataFrame) -> tuple[pl.DataFr
         conflict=levels,
     )
     return merged.select(TABLES["videos"].keys()), int(merged["conflict"].sum())
+
+
+def _numbered(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame if "source" in frame.columns else frame.with_columns(source=pl.lit(0, pl.Int32))
 
 
 def _null_unpublished(snapshots: pl.DataFrame, videos: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from veracast.data.readers import bilibili, tiktok, xs_video, youtube
+from veracast.data.readers import bilibili, tiktok, veracast_jsonl, xs_video, youtube
 
-READERS = (xs_video, bilibili, youtube, tiktok)
+READERS = (veracast_jsonl, xs_video, bilibili, tiktok, youtube)

@@ -38,6 +38,7 @@ class Batch:
 
     The same video may occur in many batches, and several times in one; ingest merges.
     bytes_done: how far into the source this batch ends, for the progress bar.
+    pseudonymised: user ids are pseudonyms already (an export of a data set) and are kept as they are.
     """
 
     videos: pl.DataFrame = field(default_factory=lambda: empty("videos"))
@@ -46,6 +47,8 @@ class Batch:
     links: pl.DataFrame = field(default_factory=lambda: empty("links"))
     rejects: pl.DataFrame = field(default_factory=lambda: empty("rejects"))
     bytes_done: int = 0
+    frames: pl.DataFrame = field(default_factory=lambda: empty("frames"))
+    pseudonymised: bool = False
 
 
 class Reader(Protocol):

@@ -1,0 +1,264 @@
+"""The main job: from an export to a page of rated videos.
+
+    ingest -> shape of the data -> backtests on closed videos (every rater, one split each) -> champion per state
+    -> model on all that is known now -> the open videos rated, with intervals, reasons and similar past videos -> report
+
+"Now" is `as_of` (default: the last snapshot); a video is open until `horizon_days` after posting.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from veracast.core.config import to_dict
+from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.levels import LevelRule, load_rule, quantile_rule
+from veracast.core.progress import SILENT, Progress
+from veracast.core.records import Record, RunWriter
+from veracast.core.scores import Score
+from veracast.data.dataset import Dataset, open_dataset
+from veracast.data.ingest import ingest
+from veracast.data.leaks import leak_report
+from veracast.data.readers.protocol import ReadOptions
+from veracast.rating.evaluate import TaskResult, evaluate
+from veracast.rating.model import Model, fit_part, ranges_of, rate
+from veracast.rating.raters import NAMES, RATERS, rater
+from veracast.rating.samples import build_samples, add_levels, open_states, real_points
+from veracast.rating.tasks import Shape, TaskMaker, default_horizon_days, shape_of, task_kinds
+from veracast.recipes import tables
+from veracast.report.page import write_report
+
+XS_PLATFORMS = {"douyin", "kuaishou", "xigua", "toutiao", "bilibili"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """What the run reads, what "now" is, who competes, and how outcomes become levels."""
+
+    # input
+    sources: tuple[Path, ...] = ()
+    on_error: Literal["stop", "skip"] = "stop"
+    observed_at: dt.datetime | None = None
+    timezone: str | None = None
+    mapping: Path | None = None
+    media: Path | None = None
+    keep_comments: bool = False
+    # now
+    as_of: dt.datetime | None = None
+    horizon_days: float | None = None
+    # rating
+    raters: tuple[str, ...] = NAMES
+    tasks: tuple[str, ...] = ()  # levels, points, horizon, retrospective; empty = what the data allows
+    level_rule: str = "auto"  # auto | quantile | xs-video-recovered | a TOML file
+    alert_level: int = 6
+    fans: Literal["off", "lagged", "as-released"] = "off"
+    label_gap: bool = False
+    # bookkeeping
+    explained: int = 40  # open videos with a fan chart, reasons and similar videos
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A data set seen from `as_of`, with everything that the backtests and the model are built by."""
+
+    dataset: Dataset
+    as_of: dt.datetime
+    horizon_days: float
+    kinds: tuple[str, ...]
+    maker: TaskMaker
+
+    @property
+    def shape(self) -> Shape:
+        """Facts that chose the tasks."""
+        return self.maker.shape
+
+
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
+    """Run the main job; returns the record, whose folder holds report.html. Raises InputError, NotMeasuredError."""
+    unknown = [name for name in config.raters if name not in NAMES]
+    if unknown:
+        raise InputError(f"unknown rater {unknown[0]}", file="raters", remedy=f"choose from {', '.join(NAMES)}")
+    with RunWriter("run", out, config=to_dict(config), seed=config.seed) as writer:
+        dataset = _open(config, writer, progress)
+        prepared = prepare(dataset, config)
+        results = backtest(prepared, config, progress)
+        with progress.step("model on all that is known"):
+            model = fit_model(prepared, results, config)
+        with progress.step("rate and explain"):
+            written = tables.write(writer, prepared, results, model, config)
+        scores = tables.scores(results, config.seed)
+        counts = {**dataset.meta["counts"], **written, "rejects_by_reason": dataset.meta["rejects_by_reason"]}
+        status = "ok" if results else "not_measured"
+        record = writer.finish(
+            status=status, verdict=verdict(written, scores, results, config), counts=counts, scores=scores
+        )
+        page = write_report(writer.folder)
+    return replace(record, report=str(writer.target / page.name))
+
+
+def prepare(dataset: Dataset, config: Config) -> Prepared:
+    """Decide now, horizon, level rule and tasks from the config and the data."""
+    now = config.as_of or dataset.snapshots["observed_at"].max()
+    points = real_points(dataset, until=now)
+    if points.is_empty():
+        remedy = "give a later --as-of, or an export with real crawls"
+        raise InputError(f"no real crawl up to {now}", file=str(dataset.path), remedy=remedy)
+    dataset = _until(dataset, now)
+    shape = shape_of(dataset, points)
+    horizon = config.horizon_days or default_horizon_days(points, dataset.videos)
+    rule = _rule(config.level_rule, dataset, points, shape)
+    maker = TaskMaker(
+        dataset=dataset,
+        points=points,
+        shape=shape,
+        rule=rule,
+        horizon_days=horizon,
+        fans=config.fans,
+        label_gap=config.label_gap,
+    )
+    kinds = config.tasks or task_kinds(shape)
+    return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker)
+
+
+def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) -> list[TaskResult]:
+    """Every task, its own target first, then levels; every rater on the same split."""
+    chosen = [rater(name) for name in config.raters]
+    results = []
+    for task in prepared.maker.tasks(prepared.kinds):
+        if task.train.filter("asked").height == 0 or task.test.is_empty():
+            continue
+        results.append(evaluate(task, chosen, seed=config.seed, progress=progress))
+        if task.target != "level" and task.train["y_level"].is_not_null().any():
+            results.append(evaluate(task, chosen, target="level", seed=config.seed, progress=progress))
+    return results
+
+
+def fit_model(prepared: Prepared, results: Sequence[TaskResult], config: Config) -> Model:
+    """Champions of the backtests, fitted on every outcome known as of now."""
+    maker, shape = prepared.maker, prepared.shape
+    released = shape.released_levels > 0.5
+    trains = {"cold": maker.cold(), "observed": maker.pairs()}
+    labels = {state: maker.labelled(state) for state in trains} if released else trains
+    parts = {}
+    for state, train in trains.items():
+        for target in ("level", *dict.fromkeys((shape.main, *shape.indicators))):
+            frame = labels[state] if target == "level" else train
+            found = fit_part(_champion(results, state, target, shape.main), frame, target=target, seed=config.seed)
+            if found is not None:
+                parts[state, target] = found
+    if not parts:
+        raise NotMeasuredError("no rater could be trained: fewer than 30 outcomes are known as of now")
+    return Model(
+        rule=maker.rule,
+        main=shape.main,
+        indicators=tuple(dict.fromkeys((shape.main, *shape.indicators))),
+        horizon_days=prepared.horizon_days,
+        fans=config.fans,
+        floor_binds=not released,
+        parts=parts,
+        ranges=ranges_of([*trains.values(), *(labels.values() if released else ())]),
+        platforms=tuple(sorted(prepared.dataset.videos["platform"].unique())),
+    )
+
+
+def open_samples(prepared: Prepared) -> pl.DataFrame:
+    """Samples of the portfolio."""
+    maker = prepared.maker
+    states = open_states(
+        maker.points, prepared.dataset.videos, as_of=prepared.as_of, horizon_days=prepared.horizon_days
+    )
+    frame = build_samples(states, prepared.dataset, main=prepared.shape.main, fans=maker.fans)
+    return add_levels(frame, maker.rule)
+
+
+def verdict(
+    written: dict[str, Any], scores: Sequence[Score], results: Sequence[TaskResult], config: Config
+) -> str:
+    """The first line of the page: how many open videos may matter, and how sure the champion is."""
+    flagged, n_open = written["alerts_open"], written["open"]
+    head = f"{flagged:,} of {n_open:,} open videos are more likely than not to reach level {config.alert_level}"
+    if not results:
+        return f"{head}; nothing could be backtested on this data, so no error is known."
+    first = results[0]
+    best = next((s for s in scores if s.slice.get("champion") and _is_error(s)), None)
+    if best is None or best.value is None:
+        return f"{head}."
+    spread = f" [{best.low:.2f}, {best.high:.2f}]" if best.low is not None and best.high is not None else ""
+    return (
+        f"{head}; backtest ({first.task.words}): {first.champion} is off by {best.value:.2f}{spread} {best.unit} "
+        f"on {best.n:,} closed samples."
+    )
+
+
+def _is_error(score: Score) -> bool:
+    return score.name.startswith("mae") and len(set(score.slice) & {"age_bucket", "platform", "topic", "level", "follower_decile"}) == 0
+
+
+def _champion(results: Sequence[TaskResult], state: str, target: str, main: str) -> Any:
+    """Validated champion of the same state and target; of the main counter for other counters; LightGBM untested."""
+    for wanted in (target, main if target != "level" else target):
+        for result in results:
+            if result.task.state == state and result.target == wanted:
+                return rater(result.champion)
+    return RATERS[-1]
+
+
+def _rule(name: str, dataset: Dataset, points: pl.DataFrame, shape: Shape) -> LevelRule:
+    """auto: the recovered rule where every platform is one of XS-Video's and more than one is there, else quantiles.
+
+    Quantile cuts come from the last counts of the oldest 70 % of videos, so that no test outcome shapes the levels.
+    """
+    platforms = set(dataset.videos["platform"].unique())
+    if name == "auto":
+        name = "xs-video-recovered" if platforms <= XS_PLATFORMS and shape.released_levels > 0 else "quantile"
+    if name != "quantile":
+        return load_rule(name)
+    cut = dataset.videos["posted_at"].sort()[int(0.7 * (dataset.videos.height - 1))]
+    old = dataset.videos.filter(pl.col("posted_at") <= cut).select("video_id")
+    last = points.join(old, on="video_id", how="semi").sort("observed_at").group_by("video_id", maintain_order=True).last()
+    return quantile_rule(last, shape.main)
+
+
+def _until(dataset: Dataset, now: dt.datetime) -> Dataset:
+    """The data set as it stood at `now`: videos posted and rows observed by then."""
+    seen = Dataset(path=dataset.path, meta=dataset.meta)
+    videos = dataset.videos.filter(pl.col("posted_at") <= now)
+    seen.__dict__["videos"] = videos
+    for name in ("snapshots", "comments", "links"):
+        table: pl.DataFrame = getattr(dataset, name)
+        seen.__dict__[name] = table.filter(pl.col("observed_at") <= now).join(videos, on="video_id", how="semi")
+    return seen
+
+
+def _open(config: Config, writer: RunWriter, progress: Progress) -> Dataset:
+    """A data set folder as it is, or an export ingested into the run folder."""
+    if not config.sources:
+        raise InputError("no source given", file="sources", remedy="name an export: veracast run FILE")
+    if len(config.sources) == 1 and (config.sources[0] / "dataset.json").is_file():
+        dataset = open_dataset(config.sources[0])
+    else:
+        options = ReadOptions(
+            on_error=config.on_error,
+            observed_at=config.observed_at,
+            timezone=config.timezone,
+            mapping=config.mapping,
+            keep_comments=config.keep_comments,
+        )
+        target = writer.folder / "dataset"
+        dataset = ingest(config.sources, target, options=options, media=config.media, progress=progress)
+        for source in config.sources:
+            writer.input(source)
+    writer.input_digest("dataset", dataset.meta["digest"])
+    if "world_law" in dataset.meta:
+        writer.input_digest("world_law", dataset.meta["world_law"])
+    return dataset
+
+
+__all__ = ["Config", "Prepared", "backtest", "fit_model", "open_samples", "prepare", "rate", "run"]
