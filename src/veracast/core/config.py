@@ -82,7 +82,9 @@ def _build(cls: Any, body: Mapping[str, Any], prefix: str, faults: list[str]) ->
     for key, value in body.items():
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
-            faults.append(f"unknown key {prefix}{key!s}, did you mean {prefix}{near[0]}?" if near else f"unknown key {key}")
+            faults.append(
+                f"unknown key {prefix}{key!s}, did you mean {prefix}{near[0]}?" if near else f"unknown key {key}"
+            )
             continue
         try:
             values[key] = _convert(value, hints[key], f"{prefix}{key}", faults)
@@ -112,7 +114,9 @@ def _convert(value: Any, hint: Any, name: str, faults: list[str]) -> Any:
     if origin is typing.Literal:
         if value not in args:
             near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1, cutoff=0.0)
-            raise ValueError(f"{value!r} is none of {', '.join(map(str, args))}; nearest: {near[0] if near else args[0]}")
+            raise ValueError(
+                f"{value!r} is none of {', '.join(map(str, args))}; nearest: {near[0] if near else args[0]}"
+            )
         return value
     if origin is tuple:
         items = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else list(value)

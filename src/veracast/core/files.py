@@ -43,9 +43,17 @@ def storage_faults(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StorageError(f"{target}: no space left on the device -> free some, or choose another place") from error
+            raise StorageError(
+                f"{target}: no space left on the device -> free some, or choose another place"
+            ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise StorageError(f"{target}: cannot be written ({error.strerror}) -> choose another place") from error
+        raise
+    except Exception as error:
+        if f"(os error {errno.ENOSPC})" in str(error):  # polars hides it in an error of its own
+            raise StorageError(
+                f"{target}: no space left on the device -> free some, or choose another place"
+            ) from error
         raise
 
 

@@ -8,6 +8,7 @@ comparable only where both were made by the same rule: the rule's name and diges
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import tomllib
 from collections.abc import Mapping
@@ -109,7 +110,7 @@ def rule_from_dict(body: Mapping[str, Any], *, file: str = "level rule") -> Leve
         faults.append("`cuts` must be nine increasing numbers (or a table of them per platform)")
         cuts = {}
     for platform, values in cuts.items():
-        if len(values) != LEVELS - 1 or any(b <= a for a, b in zip(values, values[1:], strict=False)):
+        if len(values) != LEVELS - 1 or any(b <= a for a, b in itertools.pairwise(values)):
             faults.append(f"cuts of {platform!r}: need {LEVELS - 1} increasing numbers, got {values}")
     if not isinstance(platforms, dict) or not platforms:
         faults.append('`platforms` must be tables of factors, such as [platforms."*"] likes = 1.0')

@@ -43,3 +43,7 @@ class Rater(Protocol):
     def load(self, folder: Path) -> FittedRater:
         """Read back what `FittedRater.save` wrote."""
         ...
+
+    def lighter(self) -> Rater:
+        """A cheaper version for validation, cross-fitting and side targets; itself where there is none."""
+        ...

@@ -66,9 +66,9 @@ def _statistic_draws(
     order = np.argsort(codes, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(codes))[:-1])
     n = len(rows)
-    return np.array([
-        statistic(values[np.concatenate([rows[i] for i in rng.integers(0, n, n)])]) for _ in range(resamples)
-    ])
+    return np.array(
+        [statistic(values[np.concatenate([rows[i] for i in rng.integers(0, n, n)])]) for _ in range(resamples)]
+    )
 
 
 def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:

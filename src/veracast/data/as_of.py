@@ -22,7 +22,9 @@ def known(facts: pl.DataFrame, states: pl.DataFrame, *, by: str | None, before: 
     facts: columns `known_at`, the key `by` (None: one global sequence), and values. Rows of `states` keep their order.
     """
     keys = [by] if by is not None else []
-    right = facts.sort([*keys, "known_at"], maintain_order=True).unique([*keys, "known_at"], keep="last", maintain_order=True)
+    right = facts.sort([*keys, "known_at"], maintain_order=True).unique(
+        [*keys, "known_at"], keep="last", maintain_order=True
+    )
     left = states.with_row_index("__row").sort("at")
     joined = left.join_asof(
         right.sort("known_at", maintain_order=True),
@@ -130,7 +132,9 @@ def follower_facts(snapshots: pl.DataFrame, videos: pl.DataFrame, fans: Fans) ->
     posting-time rows count as well (a leak where they are copied back from a later crawl). off: no facts.
     """
     if fans == "off":
-        return pl.DataFrame(schema={"author_id": pl.String, "known_at": snapshots.schema["observed_at"], "fans": pl.Int64})
+        return pl.DataFrame(
+            schema={"author_id": pl.String, "known_at": snapshots.schema["observed_at"], "fans": pl.Int64}
+        )
     rows = snapshots if fans == "as-released" else snapshots.filter(~pl.col("synthetic"))
     named = rows.join(videos.select("video_id", "author_id"), on="video_id").filter(
         pl.col("author_id").is_not_null() & pl.col("followers").is_not_null()

@@ -12,7 +12,15 @@ MAX_COUNT = 10**13
 _FACTORS = {"": 1.0, "k": 1e3, "m": 1e6, "b": 1e9, "万": 1e4, "萬": 1e4, "w": 1e4, "亿": 1e8, "億": 1e8, "千": 1e3}
 _COUNT = r"^([+-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(k|m|b|万|萬|w|亿|億|千)?\+?(?:\s*[\p{L}]+)?$"
 _BLANKS = ["", "-", "--", "n/a", "na", "nan", "null", "none"]
-_BLANKS += ["like", "likes", "comment", "comments", "share", "save", "favorites"]  # a button's label where no count is shown
+_BLANKS += [
+    "like",
+    "likes",
+    "comment",
+    "comments",
+    "share",
+    "save",
+    "favorites",
+]  # a button's label where no count is shown
 _CLOCK = r"^(?:(\d+):)?(\d{1,2}):(\d{2}(?:\.\d+)?)$"
 _ISO_DURATION = r"^p(?:(\d+)d)?(?:t(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?)?$"
 _DATE = r"^\d{4}[-/.]\d{1,2}[-/.]\d{1,2}$"
@@ -69,10 +77,14 @@ def time(text: pl.Expr, zone: str) -> pl.Expr:
         text_zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%:z", time_unit="us", time_zone="UTC", strict=False),
         text_zoned.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%z", time_unit="us", time_zone="UTC", strict=False),
     )
-    local = pl.coalesce(*[pl.when(~zoned).then(clean).str.to_datetime(f, time_unit="us", strict=False) for f in _FORMATS])
+    local = pl.coalesce(
+        *[pl.when(~zoned).then(clean).str.to_datetime(f, time_unit="us", strict=False) for f in _FORMATS]
+    )
     day = clean.str.replace_all(r"[/.]", "-")
     date = pl.when(clean.str.contains(_DATE)).then(day).str.to_datetime("%Y-%m-%d", time_unit="us", strict=False)
-    short = pl.when(clean.str.contains(_SHORT_DATE)).then(clean).str.to_datetime("%y.%d.%m", time_unit="us", strict=False)
+    short = (
+        pl.when(clean.str.contains(_SHORT_DATE)).then(clean).str.to_datetime("%y.%d.%m", time_unit="us", strict=False)
+    )
     end_of_day = pl.coalesce(date, short) + pl.duration(hours=23, minutes=59, seconds=59)
     naive = pl.coalesce(local, end_of_day).dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null")
     return pl.coalesce(from_unix, from_zoned, naive.dt.convert_time_zone("UTC"))

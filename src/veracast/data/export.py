@@ -4,7 +4,7 @@
     {"video": {...}, "snapshots": [...], "comments": [...], "links": [...], "frames": [...]}      one line per video
 
 Columns are those of schema.py; absent values are null, times ISO 8601 in UTC, frames base64. The pseudonym key and the
-rejects stay behind: the file names nobody, and whoever wants new exports to share its authors hands the key over separately.
+rejects stay behind: the file names nobody, and whoever wants new exports to share its authors hands the key over apart.
 """
 
 from __future__ import annotations

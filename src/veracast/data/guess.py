@@ -33,7 +33,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "hashtags": ("hashtags", "tags", "标签"),
     "music": ("music", "music_id", "sound", "sound_id", "音乐"),
 }  # fmt: skip
-_TIMES, _COUNTS = ("posted", "observed"), ("followers", "views", "likes", "comments", "shares", "collects", "coins", "danmaku")
+_TIMES, _COUNTS = (
+    ("posted", "observed"),
+    ("followers", "views", "likes", "comments", "shares", "collects", "coins", "danmaku"),
+)
 _LOOK_AT = 500
 _MOSTLY = 0.8
 
@@ -41,7 +44,9 @@ _MOSTLY = 0.8
 def guess_mapping(path: Path) -> str:
     """A mapping TOML as text, each line saying why; columns it did not use are listed at the end."""
     frame = open_table(path).head(_LOOK_AT)
-    lines = [f"# proposed for {path.name}; check it, then: veracast ingest {path.name} --mapping THIS_FILE --to DATASET"]
+    lines = [
+        f"# proposed for {path.name}; check it, then: veracast ingest {path.name} --mapping THIS_FILE --to DATASET"
+    ]
     lines += ['platform = "unknown"  # say which', 'timezone = "UTC"  # for times without a zone', "", "[columns]"]
     used: set[str] = set()
     for ours, names in NAMES.items():

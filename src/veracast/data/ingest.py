@@ -20,6 +20,7 @@ from veracast.data.readers.protocol import Batch, Reader, ReadOptions
 from veracast.data.schema import TABLES, empty
 
 _HEAD_BYTES = 1 << 16
+_HANDLE = r"/(@|user/|channel/|profile/|u/)[^/?#]+"  # the part of an address that names its author
 _STREAMED = ("videos", "snapshots", "comments", "links", "frames", "rejects")
 
 
@@ -123,6 +124,8 @@ def _prepare(
         frame = frame.with_columns(text=pl.lit(None, pl.String))
     if salt is not None and "author_id" in frame.columns:
         frame = frame.with_columns(author_id=pseudonymise(frame["author_id"], salt))
+    if salt is not None and "url" in frame.columns:
+        frame = frame.with_columns(url=pl.col("url").str.replace_all(_HANDLE, "/${1}_"))
     if "source_row" in frame.columns:
         frame = frame.with_columns(source=pl.lit(source, pl.Int32))
     return frame

@@ -60,7 +60,9 @@ def split_object(source: ByteSource, *, file: str, chunk_bytes: int = CHUNK_BYTE
             yield Chunk(body=body, members=len(ends), start=offset, end=offset + cut)
             offset, buffer = offset + cut, buffer[cut:]
         elif len(buffer) > MAX_MEMBER_BYTES:
-            raise InputError("one record is over 64 MB", file=file, record=f"byte {offset}", remedy="cut the record out")
+            raise InputError(
+                "one record is over 64 MB", file=file, record=f"byte {offset}", remedy="cut the record out"
+            )
         more = source.read(chunk_bytes)
         if not more:
             break

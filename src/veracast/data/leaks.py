@@ -14,7 +14,9 @@ def leak_report(
     rows = [_fans_copied_back(dataset, fans), _crawl_counters(dataset, fans), _changed_fans(dataset, fans)]
     if train is not None and test is not None:
         rows += [_shared_texts(dataset, train, test), _shared_videos(train, test), _young_labels(train, test)]
-    return pl.DataFrame(rows, schema=["check", "found", "of", "detail", "handled"], orient="row", infer_schema_length=None)
+    return pl.DataFrame(
+        rows, schema=["check", "found", "of", "detail", "handled"], orient="row", infer_schema_length=None
+    )
 
 
 Row = tuple[str, int | None, int | None, str, bool]
@@ -23,8 +25,11 @@ Row = tuple[str, int | None, int | None, str, bool]
 def _fans_copied_back(dataset: Dataset, fans: str) -> Row:
     """Fan counts of synthetic posting-time rows that equal the first real crawl's."""
     made_up = dataset.snapshots.filter(pl.col("synthetic") & pl.col("followers").is_not_null())
-    real = dataset.snapshots.filter(~pl.col("synthetic")).sort("observed_at").group_by("video_id").agg(
-        first=pl.col("followers").first()
+    real = (
+        dataset.snapshots.filter(~pl.col("synthetic"))
+        .sort("observed_at")
+        .group_by("video_id")
+        .agg(first=pl.col("followers").first())
     )
     both = made_up.join(real, on="video_id").filter(pl.col("first").is_not_null())
     same = int((both["followers"] == both["first"]).sum())
@@ -46,10 +51,16 @@ def _crawl_counters(dataset: Dataset, fans: str) -> Row:
 
 def _changed_fans(dataset: Dataset, fans: str) -> Row:
     """How often a follower count really moved between two crawls: what a posting-time rating cannot have known."""
-    real = dataset.snapshots.filter(~pl.col("synthetic") & pl.col("followers").is_not_null()).sort("video_id", "observed_at")
-    steps = real.with_columns(before=pl.col("followers").shift(1).over("video_id")).filter(pl.col("before").is_not_null())
+    real = dataset.snapshots.filter(~pl.col("synthetic") & pl.col("followers").is_not_null()).sort(
+        "video_id", "observed_at"
+    )
+    steps = real.with_columns(before=pl.col("followers").shift(1).over("video_id")).filter(
+        pl.col("before").is_not_null()
+    )
     moved = int((steps["followers"] != steps["before"]).sum())
-    detail = "Follower counts that changed between two crawls of a video: a crawl-time count is not the count at posting."
+    detail = (
+        "Follower counts that changed between two crawls of a video: a crawl-time count is not the count at posting."
+    )
     return ("fans_move_between_crawls", moved, steps.height, detail, fans != "as-released")
 
 
@@ -57,7 +68,11 @@ def _shared_texts(dataset: Dataset, train: pl.DataFrame, test: pl.DataFrame) -> 
     """Test videos whose text stands in a training video too (linked as reposts)."""
     reposts = dataset.links.filter(pl.col("kind") == "repost").select("video_id", "target")
     test_ids, train_ids = test.select("video_id").unique(), train.select(target="video_id").unique()
-    found = reposts.join(test_ids, on="video_id", how="semi").join(train_ids, on="target", how="semi")["video_id"].n_unique()
+    found = (
+        reposts.join(test_ids, on="video_id", how="semi")
+        .join(train_ids, on="target", how="semi")["video_id"]
+        .n_unique()
+    )
     detail = "Test videos whose text is that of an earlier training video: real reposts, kept, and known when they were posted."
     return ("duplicates_across_splits", found, test_ids.height, detail, True)
 

@@ -1,6 +1,6 @@
 """Frames of the videos: from a folder of video files (PyAV), images or image folders (pillow), matched by video id.
 
-Only what a listing of the folder shows is opened, never a path that stands in the data; links that lead outside are skipped.
+Only what a listing of the folder shows is opened, never a path from the data; links that lead outside are skipped.
 Both libraries are the extra `media`; they are imported when the first file is read.
 """
 
@@ -163,6 +163,8 @@ def _from_video(path: Path, n: int, edge_px: int) -> Grabbed:
         if not container.streams.video:
             raise Unusable("no picture track")
         stream = container.streams.video[0]
+        if stream.codec_context is None:
+            raise Unusable("cannot be decoded", "unknown codec")
         _check_pixels(stream.codec_context.width, stream.codec_context.height)
         start_s, length_s = _extent(av, container, stream)
         pictures: dict[float, Picture] = {}

@@ -36,9 +36,32 @@ def alerts(probs: np.ndarray, truth: np.ndarray, *, level: int, days: float, tas
         recall = hits / int(hit.sum()) if hit.any() else None
         bounds = (interval.low, interval.high) if interval else (None, None)
         rows.append(
-            (task, rater, level, threshold, hits / n if n else None, *bounds, recall, n, n / days if days > 0 else None, len(p))
+            (
+                task,
+                rater,
+                level,
+                threshold,
+                hits / n if n else None,
+                *bounds,
+                recall,
+                n,
+                n / days if days > 0 else None,
+                len(p),
+            )
         )
-    names = ("task", "rater", "level_at_least", "threshold", "precision", "low", "high", "recall", "flagged", "flagged_per_day", "n")
+    names = (
+        "task",
+        "rater",
+        "level_at_least",
+        "threshold",
+        "precision",
+        "low",
+        "high",
+        "recall",
+        "flagged",
+        "flagged_per_day",
+        "n",
+    )
     return pl.DataFrame(rows, schema=list(names), orient="row", infer_schema_length=None)
 
 

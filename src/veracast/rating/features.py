@@ -145,10 +145,14 @@ def _static(table: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
 def platform_code(platform: pl.Expr) -> pl.Expr:
     """A stable number per platform name: the same in every export, whatever platforms it holds."""
     known_names = ("douyin", "kuaishou", "xigua", "toutiao", "bilibili", "youtube", "tiktok")
-    return platform.replace_strict({name: i for i, name in enumerate(known_names)}, default=None, return_dtype=pl.Float64)
+    return platform.replace_strict(
+        {name: i for i, name in enumerate(known_names)}, default=None, return_dtype=pl.Float64
+    )
 
 
-def _group(table: pl.DataFrame, snapshots: pl.DataFrame, videos: pl.DataFrame, *, by: str, indicator: str) -> pl.DataFrame:
+def _group(
+    table: pl.DataFrame, snapshots: pl.DataFrame, videos: pl.DataFrame, *, by: str, indicator: str
+) -> pl.DataFrame:
     """History of the other videos of a group as of `at`: the video's own share is taken out of the totals."""
     table = as_of.known(as_of.posting_facts(videos, by=by), table, by=by, before=False).drop("known_at")
     table = table.with_columns(

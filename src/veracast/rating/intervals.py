@@ -124,15 +124,18 @@ def _spread(samples: pl.DataFrame, point: np.ndarray, target: str) -> np.ndarray
 
 
 def _fit_scale(spread: np.ndarray, error: np.ndarray) -> Scale:
-    """Median |error| in equal-count bins of the spread, kept increasing; one bin when there are few rows."""
+    """Mean |error| in equal-count bins of the spread; one bin when there are few rows.
+
+    No bin goes under half the overall mean: a bin of exact forecasts would turn its few misses into huge residuals.
+    """
     bins = min(_SCALE_BINS, len(error) // MIN_GROUP)
     if bins < 2:
         return Scale(edges=(), values=(1.0,))
     edges = np.unique(np.quantile(spread, np.linspace(0, 1, bins + 1)[1:-1]))
     cell = np.searchsorted(edges, spread)
-    medians = [float(np.median(error[cell == i])) if (cell == i).any() else 0.0 for i in range(len(edges) + 1)]
-    floor = max(float(np.median(error)) * 0.1, 1e-3)
-    return Scale(edges=tuple(map(float, edges)), values=tuple(max(m, floor) for m in medians))
+    means = [float(np.mean(error[cell == i])) if (cell == i).any() else 0.0 for i in range(len(edges) + 1)]
+    floor = max(float(np.mean(error)) * 0.5, 1e-3)
+    return Scale(edges=tuple(map(float, edges)), values=tuple(max(m, floor) for m in means))
 
 
 def _thin(values: np.ndarray) -> tuple[float, ...]:

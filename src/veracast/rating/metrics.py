@@ -92,7 +92,9 @@ def score_statistic(
     return Score(name, found, low, high, len(point), n_unscored, "", "higher", dict(where))
 
 
-def backtest_scores(rows: pl.DataFrame, where: Mapping[str, SliceValue], *, seed: int, full: bool = True) -> list[Score]:
+def backtest_scores(
+    rows: pl.DataFrame, where: Mapping[str, SliceValue], *, seed: int, full: bool = True
+) -> list[Score]:
     """Scores of one rater on one set of BACKTEST rows (columns indicator, point, truth, low_80, high_80).
 
     full: also QWK, Spearman and coverage; slices of the table need only the errors.
@@ -120,9 +122,7 @@ def backtest_scores(rows: pl.DataFrame, where: Mapping[str, SliceValue], *, seed
         hit = ((inside["truth"] >= inside["low_80"]) & (inside["truth"] <= inside["high_80"])).to_numpy().astype(float)
         missing = rows.height - inside.height
         found.append(
-            score_mean(
-                "coverage_80", hit, n_unscored=missing, unit="", direction="higher", where=where, seed=seed
-            )
+            score_mean("coverage_80", hit, n_unscored=missing, unit="", direction="higher", where=where, seed=seed)
         )
     return found
 
@@ -135,5 +135,7 @@ def macro_mae(point: np.ndarray, truth: np.ndarray) -> float:
 
 def sliced(rows: pl.DataFrame, column: str) -> Iterable[tuple[str, pl.DataFrame]]:
     """Parts of the rows by one column, in sorted order, nulls left out."""
-    for (key,), part in sorted(rows.filter(pl.col(column).is_not_null()).group_by([column]), key=lambda item: str(item[0][0])):
+    for (key,), part in sorted(
+        rows.filter(pl.col(column).is_not_null()).group_by([column]), key=lambda item: str(item[0][0])
+    ):
         yield str(key), part

@@ -1,6 +1,6 @@
 """A trained model: the champion per state and target with its calibration, and what it takes to rate new states.
 
-    MODEL/ model.json + parts/<state>-<target>/ (rater files, calibration.json) + reference.parquet (outcomes to compare with)
+MODEL/ model.json + parts/<state>-<target>/ (rater files, calibration.json) + reference.parquet (outcomes to compare with)
 """
 
 from __future__ import annotations
@@ -137,7 +137,9 @@ def ranges_of(train: Sequence[pl.DataFrame]) -> dict[str, tuple[float, float]]:
 
 def out_of_distribution(samples: pl.DataFrame, model: Model) -> pl.Series:
     """Why a state is unlike the training data, in words; null where it is not."""
-    unseen = pl.when(~pl.col("platform").is_in(model.platforms)).then(pl.format("platform {} unseen in training", "platform"))
+    unseen = pl.when(~pl.col("platform").is_in(model.platforms)).then(
+        pl.format("platform {} unseen in training", "platform")
+    )
     why = [unseen]
     for column, (low, high) in model.ranges.items():
         slack = 0.05 * (high - low) + 1e-9
@@ -217,7 +219,9 @@ def level_rows(
         age_h=rows["f_age_h"],
         level_expected=pl.Series(expected).fill_nan(None),
         level_floor=floor.cast(pl.Int8),
-        level_probs=pl.Series([p.tolist() if ok else None for p, ok in zip(probs, finite, strict=True)], dtype=pl.List(pl.Float64)),
+        level_probs=pl.Series(
+            [p.tolist() if ok else None for p, ok in zip(probs, finite, strict=True)], dtype=pl.List(pl.Float64)
+        ),
         p_alert=pl.Series(alert).fill_nan(None),
         level_truth=rows["y_level"].cast(pl.Int8),
         level_set_by=_set_by(rows, points, model, alert_level),
@@ -235,9 +239,7 @@ def at_least(probs: np.ndarray, floor: np.ndarray) -> np.ndarray:
     return np.where(total > 1e-9, kept / np.maximum(total, 1e-9), certain)
 
 
-def _set_by(
-    rows: pl.DataFrame, points: Mapping[str, np.ndarray], model: Model, alert_level: int
-) -> pl.Series:
+def _set_by(rows: pl.DataFrame, points: Mapping[str, np.ndarray], model: Model, alert_level: int) -> pl.Series:
     """Which counter is expected to set the level, and what it has to pass to reach the alert level."""
     if not points:
         return pl.Series([None] * rows.height, dtype=pl.String)

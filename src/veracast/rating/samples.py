@@ -45,7 +45,9 @@ def pair_states(points: pl.DataFrame, *, main: str) -> pl.DataFrame:
     targets = _outcomes(usable)
     pairs = anchors.join(targets, on="video_id").filter(pl.col("target_point") > pl.col("anchor_point"))
     pairs = _thin(pairs.sort("video_id", "anchor_point", "target_point"))
-    return pairs.with_columns(state=pl.lit("observed"), weight=pl.when(pl.col("anchor_point") == 1).then(1.0).otherwise(0.5))
+    return pairs.with_columns(
+        state=pl.lit("observed"), weight=pl.when(pl.col("anchor_point") == 1).then(1.0).otherwise(0.5)
+    )
 
 
 def cold_states(points: pl.DataFrame, videos: pl.DataFrame, *, main: str) -> pl.DataFrame:
@@ -99,9 +101,7 @@ def open_states(points: pl.DataFrame, videos: pl.DataFrame, *, as_of: object, ho
     return rows.drop("posted_at").sort("video_id")
 
 
-def build_samples(
-    states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fans = "off"
-) -> pl.DataFrame:
+def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fans = "off") -> pl.DataFrame:
     """Attach as-of features and outcomes (without levels: see `add_levels`)."""
     frame = features(
         states.with_row_index("state_id"),
@@ -119,7 +119,11 @@ def build_samples(
 def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
     """Columns now_level and y_level: the released level where there is one, else the rule applied to the outcome."""
     counts = samples.with_columns(
-        [pl.col(f"{side}_{name}").exp().sub(1).round().alias(f"{side}_{name}") for side in ("now", "y") for name in INDICATORS]
+        [
+            pl.col(f"{side}_{name}").exp().sub(1).round().alias(f"{side}_{name}")
+            for side in ("now", "y")
+            for name in INDICATORS
+        ]
     )
     now = rule.level(_with_plain_names(counts, "now"))
     outcome = rule.level(_with_plain_names(counts, "y"))

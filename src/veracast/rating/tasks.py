@@ -52,7 +52,9 @@ def shape_of(dataset: Dataset, points: pl.DataFrame) -> Shape:
     per_video = points.group_by("video_id").len()["len"]
     gaps = points.select(gap=pl.col("observed_at").diff().over("video_id").dt.total_seconds() / 86_400).drop_nulls()
     published = {name: float(points[name].is_not_null().mean() or 0.0) for name in INDICATORS}
-    main = next((name for name in INDICATORS if published[name] >= _MIN_PUBLISHED), max(published, key=published.__getitem__))
+    main = next(
+        (name for name in INDICATORS if published[name] >= _MIN_PUBLISHED), max(published, key=published.__getitem__)
+    )
     return Shape(
         videos=dataset.videos.height,
         released_levels=float(dataset.videos["level"].is_not_null().mean() or 0.0),
@@ -79,8 +81,14 @@ def task_kinds(shape: Shape) -> tuple[str, ...]:
 def default_horizon_days(points: pl.DataFrame, videos: pl.DataFrame) -> float:
     """The longest of 1, 3, 7, 14, 28 days that a quarter of the videos were still crawled at or after (else 1)."""
     ages = points.join(videos.select("video_id", "posted_at"), on="video_id")
-    last = ages.group_by("video_id").agg(age=(pl.col("observed_at") - pl.col("posted_at")).max().dt.total_seconds() / 86_400)
-    kept = [days for days in HORIZON_CHOICES_DAYS if float((last["age"] >= days * (1 - HORIZON_TOLERANCE)).mean() or 0) >= 0.25]
+    last = ages.group_by("video_id").agg(
+        age=(pl.col("observed_at") - pl.col("posted_at")).max().dt.total_seconds() / 86_400
+    )
+    kept = [
+        days
+        for days in HORIZON_CHOICES_DAYS
+        if float((last["age"] >= days * (1 - HORIZON_TOLERANCE)).mean() or 0) >= 0.25
+    ]
     return max(kept, default=HORIZON_CHOICES_DAYS[0])
 
 
@@ -185,15 +193,17 @@ class TaskMaker:
     def _by_author(self) -> bool:
         return "retrospective" in task_kinds(self.shape)
 
-    def _author_split(
-        self, name: str, words: str, state: str, samples: pl.DataFrame, horizon: float | None
-    ) -> Task:
+    def _author_split(self, name: str, words: str, state: str, samples: pl.DataFrame, horizon: float | None) -> Task:
         """Authors on one side each, by a hash of the pseudonym; validation order is a second hash."""
         key = pl.coalesce("author_id", "video_id")
         hashed = samples.select(key.alias("key")).to_series()
         unique = hashed.unique().to_list()
-        split = hashed.replace_strict({k: crc32(f"split:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64)
-        order = hashed.replace_strict({k: crc32(f"order:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64)
+        split = hashed.replace_strict(
+            {k: crc32(f"split:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64
+        )
+        order = hashed.replace_strict(
+            {k: crc32(f"order:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64
+        )
         samples = samples.with_columns(order=order, side=split)
         note = (
             "Retrospective: the crawls are too close together for any outcome to have been known when later videos were "
@@ -228,7 +238,10 @@ class TaskMaker:
         if self.label_gap and test.height:
             before = train.height
             train = train.filter(pl.col("target_at").is_null() | (pl.col("target_at") <= test["at"].min()))
-            notes = (*notes, f"Label gap: {before - train.height:,} training outcomes later than the test's start left out.")
+            notes = (
+                *notes,
+                f"Label gap: {before - train.height:,} training outcomes later than the test's start left out.",
+            )
         return Task(
             name=name, words=words, state=state, target=target, train=train, test=test, horizon=horizon, notes=notes
         )

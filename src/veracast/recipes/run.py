@@ -24,12 +24,11 @@ from veracast.core.records import Record, RunWriter
 from veracast.core.scores import Score
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
-from veracast.data.leaks import leak_report
 from veracast.data.readers.protocol import ReadOptions
 from veracast.rating.evaluate import TaskResult, evaluate
-from veracast.rating.model import Model, fit_part, ranges_of, rate
+from veracast.rating.model import STATES, Model, fit_part, ranges_of
 from veracast.rating.raters import NAMES, RATERS, rater
-from veracast.rating.samples import build_samples, add_levels, open_states, real_points
+from veracast.rating.samples import add_levels, build_samples, open_states, real_points
 from veracast.rating.tasks import Shape, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.recipes import tables
 from veracast.report.page import write_report
@@ -90,9 +89,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         prepared = prepare(dataset, config)
         results = backtest(prepared, config, progress)
         with progress.step("model on all that is known"):
-            model = fit_model(prepared, results, config)
+            samples = open_samples(prepared)
+            model = fit_model(prepared, results, config, states=samples["state"].unique().sort().to_list() or STATES)
         with progress.step("rate and explain"):
-            written = tables.write(writer, prepared, results, model, config)
+            written = tables.write(writer, prepared, results, model, config, samples)
         scores = tables.scores(results, config.seed)
         counts = {**dataset.meta["counts"], **written, "rejects_by_reason": dataset.meta["rejects_by_reason"]}
         status = "ok" if results else "not_measured"
@@ -140,17 +140,23 @@ def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) ->
     return results
 
 
-def fit_model(prepared: Prepared, results: Sequence[TaskResult], config: Config) -> Model:
-    """Champions of the backtests, fitted on every outcome known as of now."""
+def fit_model(
+    prepared: Prepared, results: Sequence[TaskResult], config: Config, *, states: Sequence[str] = STATES
+) -> Model:
+    """Champions of the backtests, fitted on every outcome known as of now, for the states that will be rated."""
     maker, shape = prepared.maker, prepared.shape
     released = shape.released_levels > 0.5
-    trains = {"cold": maker.cold(), "observed": maker.pairs()}
+    every = {"cold": maker.cold, "observed": maker.pairs}
+    trains = {state: every[state]() for state in states}
     labels = {state: maker.labelled(state) for state in trains} if released else trains
     parts = {}
-    for state, train in trains.items():
+    for state in states:
         for target in ("level", *dict.fromkeys((shape.main, *shape.indicators))):
-            frame = labels[state] if target == "level" else train
-            found = fit_part(_champion(results, state, target, shape.main), frame, target=target, seed=config.seed)
+            frame = labels[state] if target == "level" else trains[state]
+            champion = _champion(results, state, target, shape.main)
+            if target not in ("level", shape.main):
+                champion = champion.lighter()
+            found = fit_part(champion, frame, target=target, seed=config.seed)
             if found is not None:
                 parts[state, target] = found
     if not parts:
@@ -178,9 +184,7 @@ def open_samples(prepared: Prepared) -> pl.DataFrame:
     return add_levels(frame, maker.rule)
 
 
-def verdict(
-    written: dict[str, Any], scores: Sequence[Score], results: Sequence[TaskResult], config: Config
-) -> str:
+def verdict(written: dict[str, Any], scores: Sequence[Score], results: Sequence[TaskResult], config: Config) -> str:
     """The first line of the page: how many open videos may matter, and how sure the champion is."""
     flagged, n_open = written["alerts_open"], written["open"]
     head = f"{flagged:,} of {n_open:,} open videos are more likely than not to reach level {config.alert_level}"
@@ -198,7 +202,10 @@ def verdict(
 
 
 def _is_error(score: Score) -> bool:
-    return score.name.startswith("mae") and len(set(score.slice) & {"age_bucket", "platform", "topic", "level", "follower_decile"}) == 0
+    return (
+        score.name.startswith("mae")
+        and len(set(score.slice) & {"age_bucket", "platform", "topic", "level", "follower_decile"}) == 0
+    )
 
 
 def _champion(results: Sequence[TaskResult], state: str, target: str, main: str) -> Any:
@@ -222,7 +229,9 @@ def _rule(name: str, dataset: Dataset, points: pl.DataFrame, shape: Shape) -> Le
         return load_rule(name)
     cut = dataset.videos["posted_at"].sort()[int(0.7 * (dataset.videos.height - 1))]
     old = dataset.videos.filter(pl.col("posted_at") <= cut).select("video_id")
-    last = points.join(old, on="video_id", how="semi").sort("observed_at").group_by("video_id", maintain_order=True).last()
+    last = (
+        points.join(old, on="video_id", how="semi").sort("observed_at").group_by("video_id", maintain_order=True).last()
+    )
     return quantile_rule(last, shape.main)
 
 
@@ -259,6 +268,3 @@ def _open(config: Config, writer: RunWriter, progress: Progress) -> Dataset:
     if "world_law" in dataset.meta:
         writer.input_digest("world_law", dataset.meta["world_law"])
     return dataset
-
-
-__all__ = ["Config", "Prepared", "backtest", "fit_model", "open_samples", "prepare", "rate", "run"]

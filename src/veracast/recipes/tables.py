@@ -26,18 +26,28 @@ from veracast.rating.raters.lightgbm import FittedLightGBM
 if TYPE_CHECKING:
     from veracast.recipes.run import Config, Prepared
 
-_SIMILAR_BY = ("f_age_h", "f_target_age_h", "f_duration", "f_author_id_mean_ln", "f_rate_views", "f_rate_likes", "f_recent_views")
+_SIMILAR_BY = (
+    "f_age_h",
+    "f_target_age_h",
+    "f_duration",
+    "f_author_id_mean_ln",
+    "f_rate_views",
+    "f_rate_likes",
+    "f_recent_views",
+)
 _CURVE_STEPS = 6
 _MIN_SLICE = 10
 
 
 def write(
-    writer: RunWriter, prepared: Prepared, results: Sequence[TaskResult], model: Model, config: Config
+    writer: RunWriter,
+    prepared: Prepared,
+    results: Sequence[TaskResult],
+    model: Model,
+    config: Config,
+    samples: pl.DataFrame,
 ) -> dict[str, Any]:
-    """Write every table; returns the counts of the record."""
-    from veracast.recipes.run import open_samples
-
-    samples = open_samples(prepared)
+    """Write every table; `samples` are the portfolio's. Returns the counts of the record."""
     ratings, forecasts = _portfolio(samples, prepared, model, config)
     closed_ratings, closed_forecasts = _closed(results, prepared, model, config)
     shown = ratings.sort("p_alert", "video_id", descending=[True, False], nulls_last=True).head(config.explained)
@@ -57,7 +67,10 @@ def write(
     explained = samples.join(shown.select("video_id"), on="video_id", how="semi").sort("video_id")
     if explained.height:
         writer.table("curves", "curves", _curves(explained, prepared, model))
-        for name, frame in (("contributions", _reasons(explained, model)), ("similar", _similar(explained, prepared, model))):
+        for name, frame in (
+            ("contributions", _reasons(explained, model)),
+            ("similar", _similar(explained, prepared, model)),
+        ):
             if frame is not None and frame.height:
                 writer.table(name, name, frame)
     main = results[0].task if results else None
@@ -168,7 +181,10 @@ def _closed(
     for result in results:
         rated, task = result.of(result.champion), result.task
         train = task.train.filter(pl.col(f"y_{result.target}").is_not_null() & pl.col("asked"))
-        sides = (("test", task.test, rated.test_point, None), ("train_cross_fitted", train, rated.out_of_fold, rated.out_of_fold_probs))
+        sides = (
+            ("test", task.test, rated.test_point, None),
+            ("train_cross_fitted", train, rated.out_of_fold, rated.out_of_fold_probs),
+        )
         for role, rows, point, own in sides:
             if rows.is_empty():
                 continue
@@ -218,7 +234,12 @@ def scores(results: Sequence[TaskResult], seed: int) -> list[Score]:
     for result in results:
         for rated in result.rated:
             rows = backtest_rows(result, rated)
-            where: dict[str, Any] = {"split": "test", "rater": rated.rater, "state": result.task.state, "variant": result.task.name}
+            where: dict[str, Any] = {
+                "split": "test",
+                "rater": rated.rater,
+                "state": result.task.state,
+                "variant": result.task.name,
+            }
             if result.task.horizon is not None:
                 where["horizon"] = result.task.horizon
             if rated.rater == result.champion:
@@ -313,7 +334,12 @@ def _reasons(explained: pl.DataFrame, model: Model) -> pl.DataFrame | None:
                 effects = fitted.contributions(rows)[:, :-1]
                 parts.append(
                     contribution_rows(
-                        rows["video_id"].to_list(), fitted.matrix(rows), effects, columns=fitted.columns, words=FEATURES, unit=unit
+                        rows["video_id"].to_list(),
+                        fitted.matrix(rows),
+                        effects,
+                        columns=fitted.columns,
+                        words=FEATURES,
+                        unit=unit,
                     )
                 )
                 break
@@ -325,9 +351,14 @@ def _similar(explained: pl.DataFrame, prepared: Prepared, model: Model) -> pl.Da
     pairs = prepared.maker.pairs()
     if pairs.is_empty():
         return None
-    reference = pairs.sort("target_point", descending=True).unique(["video_id", "anchor_point"], keep="first", maintain_order=True)
+    reference = pairs.sort("target_point", descending=True).unique(
+        ["video_id", "anchor_point"], keep="first", maintain_order=True
+    )
     columns = [*_SIMILAR_BY, f"f_ln_{model.main}", "f_platform_code"]
-    matrix = {n: f.select(columns).cast(pl.Float64).fill_null(float("nan")).to_numpy() for n, f in (("q", explained), ("r", reference))}
+    matrix = {
+        n: f.select(columns).cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        for n, f in (("q", explained), ("r", reference))
+    }
     found = nearest(matrix["q"], matrix["r"], k=12)
     videos = prepared.dataset.videos.select("video_id", "title", "platform", "posted_at", "level")
     rows = []

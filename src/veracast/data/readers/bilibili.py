@@ -68,14 +68,18 @@ def _names(frame: pl.DataFrame) -> dict[str, str]:
 def _api(path: Path, options: ReadOptions) -> pl.DataFrame:
     if options.observed_at is None:
         message = "the popular-list answer carries no time of fetch"
-        raise InputError(message, file=str(path), remedy="say when it was fetched: --observed-at 2024-05-01T12:00+08:00")
+        raise InputError(
+            message, file=str(path), remedy="say when it was fetched: --observed-at 2024-05-01T12:00+08:00"
+        )
     try:
         items: list[dict[str, Any]] = json.loads(read_text(path))["data"]["list"]
     except json.JSONDecodeError as error:
         message = f"not JSON ({error.msg})"
         raise InputError(message, file=str(path), record=f"byte {error.pos}", remedy="fetch it again") from error
     except (KeyError, TypeError) as error:
-        raise InputError("no data.list in the answer", file=str(path), remedy="give the popular list's answer") from error
+        raise InputError(
+            "no data.list in the answer", file=str(path), remedy="give the popular list's answer"
+        ) from error
     rows = [
         {
             **{key: _text(item.get(key)) for key in ("aid", "bvid", "pubdate", "duration", "tname", "title", "desc")},

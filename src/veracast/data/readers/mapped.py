@@ -81,7 +81,9 @@ def _jsonl(path: Path) -> pl.DataFrame:
     if not rows:
         raise InputError("the file is empty", file=str(path), remedy="export it again")
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return pl.DataFrame({name: [row.get(name) for row in rows] for name in names}, schema=dict.fromkeys(names, pl.String))
+    return pl.DataFrame(
+        {name: [row.get(name) for row in rows] for name in names}, schema=dict.fromkeys(names, pl.String)
+    )
 
 
 def _flat(row: dict[str, Any], prefix: str = "") -> dict[str, str | None]:
@@ -112,7 +114,9 @@ def _check(mapping: dict[str, Any], frame: pl.DataFrame, path: Path) -> None:
         if ours not in RAW:
             faults.append(f"{path}: columns.{ours} is no name of ours, {_nearest(ours, RAW)}")
         if theirs not in frame.columns:
-            faults.append(f"{path}: columns.{ours}: the file has no column {theirs!r}, {_nearest(theirs, frame.columns)}")
+            faults.append(
+                f"{path}: columns.{ours}: the file has no column {theirs!r}, {_nearest(theirs, frame.columns)}"
+            )
     faults += [f"{path}: columns.{name} is missing" for name in ("id", "posted") if name not in columns]
     if "platform_column" in mapping and mapping["platform_column"] not in frame.columns:
         faults.append(f"{path}: platform_column: the file has no column {mapping['platform_column']!r}")

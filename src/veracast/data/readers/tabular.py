@@ -69,7 +69,9 @@ def assemble(raw: pl.DataFrame, path: Path, options: ReadOptions, *, platform: s
         message = f"{row['reason']}: {row['detail']}" if row["detail"] else row["reason"]
         raise InputError(message, file=str(path), record=f"row {row['source_row']}", remedy=_REMEDY)
     kept = table.filter(pl.col("reason").is_null())
-    rejects = bad.select(file=pl.lit(path.name), record=pl.format("row {}", "source_row"), reason="reason", detail="detail")
+    rejects = bad.select(
+        file=pl.lit(path.name), record=pl.format("row {}", "source_row"), reason="reason", detail="detail"
+    )
     return Batch(
         videos=kept.select([pl.col(name).cast(dtype) for name, dtype in VIDEOS.items()]),
         snapshots=kept.select([pl.col(name).cast(dtype) for name, dtype in SNAPSHOTS.items()]),
@@ -94,7 +96,10 @@ def _parse(raw: pl.DataFrame, platform: str | None, zone: str, observed_at: date
         observed_at=pl.coalesce(observed, given) if given is not None else observed,
         duration_s=counts.duration_s(pl.col("duration")),
         synthetic=pl.lit(value=False),
-        **{f"{name}_n": counts.count(pl.col(name)) for name in ("followers", *INDICATORS, "music_used", "list_position")},
+        **{
+            f"{name}_n": counts.count(pl.col(name))
+            for name in ("followers", *INDICATORS, "music_used", "list_position")
+        },
         level_n=counts.count(pl.col("level")),
     )
     return table.with_columns(
@@ -107,14 +112,21 @@ def _judge(table: pl.DataFrame) -> pl.DataFrame:
     counters = ("followers", *INDICATORS)
     garbled = [~counts.is_blank(pl.col(c)) & pl.col(f"{c}_n").is_null() for c in counters]
     blank = pl.all_horizontal([pl.col(f"{c}_n").is_null() for c in INDICATORS])
-    texts = pl.max_horizontal([pl.col(c).str.len_chars().fill_null(0) for c in ("title", "description", "url", "native")])
-    twice = pl.struct("video_id", "observed_at").is_duplicated() & ~pl.struct(
-        "video_id", "observed_at", *[f"{c}_n" for c in INDICATORS]
-    ).is_duplicated()
+    texts = pl.max_horizontal(
+        [pl.col(c).str.len_chars().fill_null(0) for c in ("title", "description", "url", "native")]
+    )
+    twice = (
+        pl.struct("video_id", "observed_at").is_duplicated()
+        & ~pl.struct("video_id", "observed_at", *[f"{c}_n" for c in INDICATORS]).is_duplicated()
+    )
     checks: list[tuple[str, pl.Expr, str | None]] = [
         ("no video id", pl.col("native").is_null(), None),
         ("bad posting time", pl.col("posted_at").is_null(), "posted"),
-        ("no crawl time, give --observed-at", pl.col("observed_at").is_null() & counts.is_blank(pl.col("observed")), None),
+        (
+            "no crawl time, give --observed-at",
+            pl.col("observed_at").is_null() & counts.is_blank(pl.col("observed")),
+            None,
+        ),
         ("bad crawl time", pl.col("observed_at").is_null(), "observed"),
         ("dates out of order", pl.col("observed_at") < pl.col("posted_at") - pl.duration(days=1), "observed"),
         *[(f"not a count in {c}", fault, c) for c, fault in zip(counters, garbled, strict=True)],

@@ -1,8 +1,8 @@
 """Veracast's own interchange file (`data/export.py`): one line per video, read back without loss.
 
 User ids in it are pseudonyms and are not hashed again; a file that claims so but holds anything else is refused.
-Comment texts are kept only under `keep_comments`, as from any other source: a round trip that must not lose them needs the
-option on both ingests. The shape of a line is derived from schema.py, so a column that one side lacks is a fault.
+Comment texts are kept only under `keep_comments`, as from any other source: a round trip that must not lose them needs
+the option on both ingests. The shape of a line is derived from schema.py, so a column that one side lacks is a fault.
 """
 
 from __future__ import annotations

@@ -58,6 +58,9 @@ class AuthorMean:
         offset = float(np.median(outcome[known] - slope * mean[known]))
         return FittedAuthorMean(offset=offset, slope=slope, unseen=unseen)
 
+    def lighter(self) -> AuthorMean:
+        return self
+
     def load(self, folder: Path) -> FittedAuthorMean:
         body = json.loads((folder / "author.json").read_text(encoding="utf-8"))
         return FittedAuthorMean(offset=body["offset"], slope=body["slope"], unseen=body["unseen"])

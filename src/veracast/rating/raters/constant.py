@@ -36,5 +36,8 @@ class Constant:
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedTable:
         return FittedTable(fit_medians(train, train[f"y_{target}"], ()))
 
+    def lighter(self) -> Constant:
+        return self
+
     def load(self, folder: Path) -> FittedTable:
         return FittedTable(MedianTable.load(folder))

@@ -69,6 +69,9 @@ class GrowthFit:
         _, prior, decay = min(tried)
         return FittedGrowth(target=target, table=table, prior=prior, decay=decay)
 
+    def lighter(self) -> GrowthFit:
+        return self
+
     def load(self, folder: Path) -> FittedGrowth:
         body = json.loads((folder / "growth.json").read_text(encoding="utf-8"))
         table = MedianTable.load(folder)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ _COMMON: dict[str, Any] = {
     "bagging_freq": 1,
     "lambda_l2": 2.0,
     "verbose": -1,
+    "num_threads": 2,
     "deterministic": True,
     "force_row_wise": True,
 }
@@ -97,7 +98,7 @@ class LightGBM:
     name: str = "lightgbm"
     members: int = 4
     rounds: int = 400
-    level_rounds: int = 80
+    level_rounds: int = 60
 
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedLightGBM:
         import lightgbm as lgb
@@ -119,6 +120,9 @@ class LightGBM:
             data = lgb.Dataset(x, label, weight=train["weight"].to_numpy(), free_raw_data=False, params={"verbose": -1})
             boosters.append(lgb.train(params, data, self._rounds(kind, n)))
         return FittedLightGBM(target=target, kind=kind, boosters=tuple(boosters), columns=columns)
+
+    def lighter(self) -> LightGBM:
+        return replace(self, members=2, rounds=self.rounds * 3 // 4, level_rounds=self.level_rounds)
 
     def load(self, folder: Path) -> FittedLightGBM:
         import lightgbm as lgb

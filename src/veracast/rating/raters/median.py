@@ -20,5 +20,8 @@ class PlatformMedian:
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedTable:
         return FittedTable(fit_medians(train, train[f"y_{target}"], ("platform",)))
 
+    def lighter(self) -> PlatformMedian:
+        return self
+
     def load(self, folder: Path) -> FittedTable:
         return FittedTable(MedianTable.load(folder))

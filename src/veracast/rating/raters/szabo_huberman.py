@@ -42,9 +42,7 @@ class FittedGrowthTable:
 
 def with_cells(samples: pl.DataFrame) -> pl.DataFrame:
     """The key columns of the growth cells."""
-    return samples.select(
-        "platform", ratio=ratio_bucket(pl.col("f_log_age_ratio")), age=age_bucket(pl.col("f_age_h"))
-    )
+    return samples.select("platform", ratio=ratio_bucket(pl.col("f_log_age_ratio")), age=age_bucket(pl.col("f_age_h")))
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,9 @@ class SzaboHuberman:
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedGrowthTable:
         growth = train[f"y_{target}"] - train[f"now_{target}"]
         return FittedGrowthTable(target=target, table=fit_medians(with_cells(train), growth, KEYS))
+
+    def lighter(self) -> SzaboHuberman:
+        return self
 
     def load(self, folder: Path) -> FittedGrowthTable:
         body = json_target(folder)

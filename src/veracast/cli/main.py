@@ -1,0 +1,262 @@
+"""The command line. Commands only gather options into a recipe's config; everything heavy is imported inside them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from veracast import __version__
+from veracast.cli.output import finish
+from veracast.cli.progress import chosen
+
+app = typer.Typer(
+    help="Rate how far a short video will spread, say why, and vouch for the data and the models behind the answer.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+runs_app = typer.Typer(help="List, explain and compare finished runs.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(runs_app, name="runs")
+
+Sources = Annotated[list[Path], typer.Argument(help="export files, or one data set folder", show_default=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="run folder; default runs/<kind>-<time>-<digest>")]
+Json = Annotated[bool, typer.Option("--json", help="print the record's contract as JSON")]
+Seed = Annotated[int, typer.Option("--seed", help="seed of every random stream")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with any of the recipe's keys")]
+Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, any of the recipe's keys; may be repeated")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", help="what counts as now, such as 2025-01-10; default: the last snapshot")
+]
+Horizon = Annotated[float | None, typer.Option("--horizon-days", help="a video is open for so many days after posting")]
+OnError = Annotated[
+    str, typer.Option("--on-error", help="stop at the first bad record, or skip and keep it among the rejects")
+]
+ObservedAt = Annotated[
+    str | None, typer.Option("--observed-at", help="when the export was fetched, where it does not say")
+]
+Zone = Annotated[
+    str | None, typer.Option("--timezone", help="zone of times written without one, such as Asia/Ho_Chi_Minh")
+]
+Mapping = Annotated[
+    Path | None, typer.Option("--mapping", help="mapping TOML for a source without a reader of its own")
+]
+Media = Annotated[
+    Path | None, typer.Option("--media", help="folder of video files or image folders, named by video id")
+]
+KeepComments = Annotated[bool, typer.Option("--keep-comments", help="keep comment texts (dropped by default)")]
+
+
+def main() -> None:
+    """Entry point of the `veracast` command."""
+    app(prog_name="veracast")
+
+
+@app.callback(invoke_without_command=True)
+def _root(version: Annotated[bool, typer.Option("--version", help="print the version")] = False) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def _run(
+    recipe: str,
+    given: dict[str, Any],
+    config: Path | None,
+    sets: list[str] | None,
+    out: Path | None,
+    *,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Build the recipe's config from file, --set and options (later wins), run it, exit with its code."""
+
+    def work() -> Any:
+        from importlib import import_module
+
+        from veracast.core.config import load_config
+
+        module = import_module(f"veracast.recipes.{recipe}")
+        known = {key: value for key, value in given.items() if value is not None}
+        settings = load_config(module.Config, file=config, overrides=sets or (), given=known)
+        return module.run(settings, out, progress=chosen(quiet=quiet or as_json))
+
+    raise typer.Exit(finish(work, as_json=as_json))
+
+
+@app.command()
+def demo(out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:
+    """The main job on the embedded default: a small generated cross-platform world."""
+    _run("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def run(
+    sources: Sources, out: Out = None, as_of: AsOf = None, horizon_days: Horizon = None, on_error: OnError = "stop",
+    observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None, media: Media = None,
+    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, seed: Seed = 0,
+    as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """The main job on your export: ingest, split, train, rate, explain, one HTML report.
+
+    Example: veracast run export.csv --horizon-days 14 --set fans=lagged
+    """
+    given = {
+        "sources": sources, "as_of": as_of, "horizon_days": horizon_days, "on_error": on_error, "observed_at": observed_at,
+        "timezone": timezone, "mapping": mapping, "media": media, "keep_comments": keep_comments or None, "seed": seed,
+    }  # fmt: skip
+    _run("run", given, config, sets, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def ingest(
+    sources: Sources, to: Annotated[Path | None, typer.Option("--to", help="data set folder to write")] = None,
+    guess: Annotated[bool, typer.Option("--guess", help="propose a mapping TOML for the file and stop")] = False,
+    on_error: OnError = "stop", observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
+    media: Media = None, keep_comments: KeepComments = False,
+    salt_file: Annotated[Path | None, typer.Option("--salt-file", help="salt.key of a data set whose authors to share")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing data set")] = False,
+    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Read exports into a data set folder.
+
+    Examples: veracast ingest a.csv b.csv --to DATASET · veracast ingest --guess odd.csv > odd.toml
+    """
+    if guess:
+        raise typer.Exit(_guess(sources[0]))
+    given = {
+        "sources": sources, "to": to, "on_error": on_error, "observed_at": observed_at, "timezone": timezone, "mapping": mapping,
+        "media": media, "keep_comments": keep_comments or None, "salt_file": salt_file, "overwrite": overwrite or None, "seed": seed,
+    }  # fmt: skip
+    _run("ingest", given, None, None, out, as_json=as_json, quiet=quiet)
+
+
+def _guess(path: Path) -> int:
+    from veracast.core.errors import UserError
+    from veracast.data.guess import guess_mapping
+
+    try:
+        sys.stdout.write(guess_mapping(path))
+    except (UserError, OSError) as error:
+        sys.stderr.write(f"veracast: {error}\n")
+        return UserError.exit_code
+    return 0
+
+
+@app.command()
+def world(
+    to: Annotated[Path, typer.Option("--to", help="data set folder, or JSON file under --layout xs")],
+    videos: Annotated[int, typer.Option("--videos", help="how many")] = 600,
+    layout: Annotated[str, typer.Option("--layout", help="dataset, or xs: the release's own JSON layout")] = "dataset",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
+    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Generate a world of any size under the stated law."""
+    given = {"to": to, "videos": videos, "layout": layout, "overwrite": overwrite or None, "seed": seed}
+    _run("world", given, None, sets, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path, typer.Option("--to", help="model folder to write")] = Path("model"),
+    as_of: AsOf = None, horizon_days: Horizon = None, overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing model")] = False,
+    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Backtest on a data set and save the champion of every state and counter."""
+    main_given = {"sources": [dataset], "as_of": as_of, "horizon_days": horizon_days, "seed": seed}
+    main_given = {key: value for key, value in main_given.items() if value is not None}
+    for item in sets or []:
+        key, _, value = item.partition("=")
+        main_given[key] = value
+    given = {"to": to, "overwrite": overwrite or None, "seed": seed, "main": main_given}
+    _run("train", given, None, None, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def rate(
+    sources: Sources, model: Annotated[Path, typer.Option("--model", help="folder written by veracast train")],
+    history: Annotated[Path | None, typer.Option("--history", help="data set whose authors and topics give a past")] = None,
+    as_of: AsOf = None, on_error: OnError = "stop", observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
+    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Rate a fresh export with a saved model."""
+    given = {
+        "sources": sources, "model": model, "history": history, "as_of": as_of, "on_error": on_error, "observed_at": observed_at,
+        "timezone": timezone, "mapping": mapping, "seed": seed,
+    }  # fmt: skip
+    _run("rate", given, None, sets, out, as_json=as_json, quiet=quiet)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None:
+    """Draw a run's page again from its record."""
+    from veracast.core.errors import UserError
+
+    try:
+        from veracast.report.page import write_report
+
+        typer.echo(str(write_report(folder)))
+    except UserError as error:
+        typer.echo(f"veracast: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
+@runs_app.command("list")
+def runs_list(folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs")) -> None:
+    """Finished runs, newest last."""
+    from veracast.core.records import load_record
+
+    for path in sorted(folder.glob("*/record.json"), key=lambda p: p.stat().st_mtime):
+        record = load_record(path.parent, verify=False)
+        typer.echo(f"{path.parent}  {record.kind}  {record.status}  {record.verdict}")
+
+
+@runs_app.command("why")
+def runs_why(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None:
+    """Config, inputs, versions and seed of a run, as JSON."""
+    import json
+
+    from veracast.core.records import load_record
+
+    record = load_record(folder)
+    keys = (
+        "kind",
+        "status",
+        "verdict",
+        "seed",
+        "commit",
+        "versions",
+        "started_at",
+        "ended_at",
+        "config",
+        "inputs",
+        "counts",
+    )
+    typer.echo(json.dumps({key: getattr(record, key) for key in keys}, ensure_ascii=False, indent=1))
+
+
+@app.command()
+def doctor() -> None:
+    """What this installation has, and what is missing for which feature."""
+    import os
+    import shutil
+    from importlib import metadata
+
+    typer.echo(f"veracast {__version__}, Python {sys.version.split()[0]}")
+    for name, why in (
+        ("numpy", "core"),
+        ("polars", "core"),
+        ("lightgbm", "raters"),
+        ("vl-convert-python", "charts"),
+        ("av", "--media with video files"),
+    ):
+        try:
+            typer.echo(f"  {name} {metadata.version(name)}")
+        except metadata.PackageNotFoundError:
+            typer.echo(f"  {name} missing: needed for {why}")
+    typer.echo(f"  VERACAST_DATA {os.environ.get('VERACAST_DATA', 'not set (tests on real data are skipped)')}")
+    typer.echo(f"  free disk here: {shutil.disk_usage('.').free / 1e9:.1f} GB")

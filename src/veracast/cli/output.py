@@ -1,0 +1,59 @@
+"""What a command prints, and how it ends: one line for people, the JSON contract for machines, exit codes from errors.py."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from veracast.core.errors import (
+    EXIT_BUG,
+    EXIT_FINDINGS,
+    EXIT_NOT_MEASURED,
+    EXIT_OK,
+    EXIT_STOPPED,
+    UserError,
+    VeracastError,
+)
+
+if TYPE_CHECKING:
+    from veracast.core.records import Record
+
+_EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
+
+
+def finish(work: Callable[[], Record], *, as_json: bool) -> int:
+    """Run a recipe, print its outcome on standard output (faults on standard error), return the exit code."""
+    try:
+        record = work()
+    except KeyboardInterrupt:
+        return _failed("stopped; nothing half-written was kept", EXIT_STOPPED, as_json=as_json)
+    except UserError as error:
+        return _failed(str(error), error.exit_code, as_json=as_json)
+    except VeracastError as error:
+        return _failed(str(error), error.exit_code, as_json=as_json)
+    except MemoryError:
+        return _failed("out of memory -> use a machine with more, or a smaller export", EXIT_BUG, as_json=as_json)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: shown in full, never swallowed
+        traceback.print_exc()
+        return _failed(repr(error), EXIT_BUG, as_json=as_json)
+    from veracast.core.records import to_json
+
+    if as_json:
+        sys.stdout.write(to_json(record) + "\n")
+    else:
+        sys.stdout.write(f"{record.verdict}\nrun: {record.run}\n")
+        if record.report:
+            sys.stdout.write(f"report: {record.report}\n")
+    return _EXITS[record.status]
+
+
+def _failed(message: str, code: int, *, as_json: bool) -> int:
+    sys.stderr.write(f"veracast: {message}\n")
+    if as_json:
+        status = "not_measured" if code == EXIT_NOT_MEASURED else "failed"
+        empty = {"run": None, "report": None, "kind": None, "counts": {}, "scores": [], "findings": [], "artefacts": []}
+        sys.stdout.write(json.dumps({**empty, "status": status, "verdict": message}, ensure_ascii=False) + "\n")
+    return code

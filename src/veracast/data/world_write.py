@@ -1,0 +1,73 @@
+"""Write the generated world: as a data set, or as a file in the release's own JSON layout."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+
+from veracast.core.files import new_folder, storage_faults
+from veracast.core.progress import SILENT, Progress
+from veracast.data.dataset import Dataset, check_tables, open_dataset, write_tables
+from veracast.data.merge import merge
+from veracast.data.pseudonyms import pseudonymise
+from veracast.data.schema import empty
+from veracast.data.world import WorldConfig, batches, frames, records
+from veracast.data.world_law import law_digest
+
+_SALT = b"generated world: nobody to protect"
+
+
+def write_dataset(config: WorldConfig, to: Path, *, progress: Progress = SILENT, overwrite: bool = False) -> Dataset:
+    """Generate straight into a data set folder; its dataset.json carries the law's digest."""
+    parts: dict[str, list[pl.DataFrame]] = {n: [empty(n)] for n in ("videos", "snapshots", "comments", "links")}
+    with new_folder(to, overwrite=overwrite) as folder:
+        with progress.step("generate the world", total=config.videos) as advance:
+            for batch in batches(config):
+                for name, kept in parts.items():
+                    frame: pl.DataFrame = getattr(batch, name)
+                    if "author_id" in frame.columns:
+                        frame = frame.with_columns(author_id=pseudonymise(frame["author_id"], _SALT))
+                    kept.append(frame)
+                advance(batch.videos.height)
+        pictures = pl.concat([empty("frames"), *frames(config)]) if config.frames_per_video else empty("frames")
+        raw = {name: pl.concat(kept) for name, kept in parts.items()}
+        merged = merge({**raw, "frames": pictures, "rejects": empty("rejects")})
+        tables = merged.tables
+        tables["comments"] = tables["comments"].with_columns(text=pl.lit(None, pl.String))
+        check_tables(tables)
+        counts = {name: frame.height for name, frame in tables.items()}
+        counts |= {**merged.counts, "real_snapshots": int((~tables["snapshots"]["synthetic"]).sum())}
+        meta = {
+            "sources": [{"file": "generated world", "reader": "world", "seed": config.seed, "videos": config.videos}],
+            "counts": counts,
+            "rejects_by_reason": {},
+            "availability": merged.availability.to_dicts(),
+            "world_law": law_digest(config.law),
+        }
+        write_tables(folder, tables, meta)
+    return open_dataset(to)
+
+
+def write_release(config: WorldConfig, path: Path, *, progress: Progress = SILENT) -> int:
+    """Stream the world into one JSON object in the release's layout (indent 3); returns the number of samples."""
+    temporary = path.with_name(f".{path.name}.partial")
+    with storage_faults(path), temporary.open("w", encoding="utf-8") as handle:
+        count = 0
+        with progress.step("write samples") as advance:
+            for text in _members(config):
+                handle.write(",\n" if count else "{\n")
+                handle.write(text)
+                count += 1
+                advance(1)
+        handle.write("\n}\n" if count else "{}\n")
+    temporary.replace(path)
+    return count
+
+
+def _members(config: WorldConfig) -> Iterator[str]:
+    for key, record in enumerate(records(config)):
+        body = json.dumps(record, ensure_ascii=False, indent=3).replace("\n", "\n   ")
+        yield f'   "{key}": {body}'

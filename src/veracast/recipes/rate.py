@@ -1,0 +1,113 @@
+"""Rate a fresh export with a saved model; outcomes are not needed.
+
+`history`: the data set that the model was trained on (or any other): its videos give authors and topics a past. The export
+is then read with that data set's pseudonym key.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from veracast.core.config import to_dict
+from veracast.core.progress import SILENT, Progress
+from veracast.core.records import Record, RunWriter
+from veracast.data.dataset import Dataset, open_dataset
+from veracast.data.ingest import ingest
+from veracast.data.readers.protocol import ReadOptions
+from veracast.data.schema import INDICATORS
+from veracast.rating.model import load_model, rate
+from veracast.rating.samples import add_levels, build_samples, real_points
+
+
+@dataclass(frozen=True)
+class Config:
+    """The export, the model, and the time at which the videos are rated (default: each video's last crawl)."""
+
+    sources: tuple[Path, ...] = ()
+    model: Path = Path("model")
+    history: Path | None = None
+    as_of: dt.datetime | None = None
+    alert_level: int = 6
+    on_error: Literal["stop", "skip"] = "stop"
+    observed_at: dt.datetime | None = None
+    timezone: str | None = None
+    mapping: Path | None = None
+    seed: int = 0
+
+
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
+    """Every video of the export rated for `horizon_days` after posting (or its own crawl's age, where that is later)."""
+    model = load_model(config.model)
+    with RunWriter("rate", out, config=to_dict(config), seed=config.seed) as writer:
+        history = open_dataset(config.history) if config.history is not None else None
+        options = ReadOptions(
+            on_error=config.on_error, observed_at=config.observed_at, timezone=config.timezone, mapping=config.mapping
+        )
+        fresh = ingest(
+            config.sources,
+            writer.folder / "dataset",
+            options=options,
+            salt=history.salt if history is not None else None,
+            progress=progress,
+        )
+        writer.input_digest("dataset", fresh.meta["digest"])
+        states = _states(fresh, model.horizon_days, model.main, config.as_of)
+        together = _together(fresh, history) if history is not None else fresh
+        samples = add_levels(build_samples(states, together, main=model.main, fans=model.fans), model.rule)
+        ratings, forecasts = rate(samples, model, alert_level=config.alert_level)
+        named = ratings.join(fresh.videos.select("video_id", "title", "url"), on="video_id", how="left")
+        named = named.with_columns(role=pl.lit("open"), task=pl.lit("rate")).sort("video_id")
+        writer.table("ratings", "ratings", named)
+        if forecasts.width > 1:
+            writer.table("forecasts", "forecasts", forecasts.with_columns(role=pl.lit("open"), task=pl.lit("rate")))
+        flagged = int((named["p_alert"] > 0.5).sum())
+        unrated = named["level_expected"].null_count()
+        counts = {
+            "rated": named.height - unrated,
+            "n_unscored": unrated,
+            "alerts_open": flagged,
+            "alert_level": config.alert_level,
+        }
+        verdict = f"{flagged:,} of {named.height:,} videos are more likely than not to reach level {config.alert_level}"
+        return writer.finish(status="ok" if unrated < named.height else "not_measured", verdict=verdict, counts=counts)
+
+
+def _states(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime | None) -> pl.DataFrame:
+    """Each video at its last crawl that shows the main counter; at posting where none does."""
+    points = real_points(fresh, until=as_of).filter(pl.col(main).is_not_null())
+    crawled = real_points(fresh, until=as_of).group_by("video_id").agg(crawled_at=pl.col("observed_at").max())
+    last = points.group_by("video_id").agg(at=pl.col("observed_at").max(), anchor_point=pl.col("point").max())
+    rows = (
+        fresh.videos.select("video_id", "posted_at")
+        .join(last, on="video_id", how="left")
+        .join(crawled, on="video_id", how="left")
+    )
+    seen = pl.col("at").is_not_null()
+    horizon = pl.col("posted_at") + pl.duration(seconds=round(horizon_days * 86_400))
+    rows = rows.with_columns(
+        state=pl.when(seen).then(pl.lit("observed")).otherwise(pl.lit("cold")),
+        # an export without outcomes still says at what age each video was crawled: that age is the target
+        target_at=pl.when(seen).then(pl.max_horizontal(horizon, "at")).otherwise(pl.coalesce("crawled_at", horizon)),
+        at=pl.coalesce("at", "posted_at"),
+        anchor_point=pl.col("anchor_point").fill_null(0),
+        target_point=pl.lit(None, pl.Int64),
+        weight=pl.lit(1.0),
+        **{f"target_{name}": pl.lit(None, pl.Int64) for name in INDICATORS},
+    )
+    return rows.drop("posted_at", "crawled_at").sort("video_id")
+
+
+def _together(fresh: Dataset, history: Dataset) -> Dataset:
+    """Tables of both; what the export says of a video wins."""
+    joined = Dataset(path=fresh.path, meta=fresh.meta)
+    for name in ("videos", "snapshots", "links", "comments"):
+        ours: pl.DataFrame = getattr(fresh, name)
+        theirs: pl.DataFrame = getattr(history, name)
+        old = theirs.join(fresh.videos.select("video_id"), on="video_id", how="anti")
+        joined.__dict__[name] = pl.concat([ours, old])
+    return joined
