@@ -54,6 +54,14 @@ def _failed(message: str, code: int, *, as_json: bool) -> int:
     sys.stderr.write(f"veracast: {message}\n")
     if as_json:
         status = "not_measured" if code == EXIT_NOT_MEASURED else "failed"
-        empty = {"run": None, "report": None, "kind": None, "counts": {}, "scores": [], "findings": [], "artefacts": []}
+        empty: dict[str, object] = {
+            "run": None,
+            "report": None,
+            "kind": None,
+            "counts": {},
+            "scores": [],
+            "findings": [],
+            "artefacts": [],
+        }
         sys.stdout.write(json.dumps({**empty, "status": status, "verdict": message}, ensure_ascii=False) + "\n")
     return code

@@ -34,7 +34,10 @@ class Rater(Protocol):
     `target` is an indicator ("views") or "level": the truth is column `y_<target>`, today's value `now_<target>`.
     """
 
-    name: str
+    @property
+    def name(self) -> str:
+        """Lower-case id, as records and options use it."""
+        ...
 
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedRater:
         """Train on rows whose `y_<target>` is known; column `weight` says how much each row counts."""

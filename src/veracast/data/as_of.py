@@ -44,18 +44,17 @@ def snapshot_facts(snapshots: pl.DataFrame) -> pl.DataFrame:
     Columns: video_id, known_at, counters, point (1 = first), first_* and prev_* counters and times, peak counters so far.
     """
     real = snapshots.filter(~pl.col("synthetic")).sort("video_id", "observed_at")
-    over = {"partition_by": "video_id"}
     counters = ("followers", *INDICATORS)
     return real.select(
         "video_id",
         known_at=pl.col("observed_at"),
-        point=pl.int_range(1, pl.len() + 1).over(**over),
-        first_at=pl.col("observed_at").first().over(**over),
-        prev_at=pl.col("observed_at").shift(1).over(**over),
+        point=pl.int_range(1, pl.len() + 1).over("video_id"),
+        first_at=pl.col("observed_at").first().over("video_id"),
+        prev_at=pl.col("observed_at").shift(1).over("video_id"),
         **{name: pl.col(name) for name in counters},
-        **{f"first_{name}": pl.col(name).first().over(**over) for name in INDICATORS},
-        **{f"prev_{name}": pl.col(name).shift(1).over(**over) for name in counters},
-        **{f"peak_{name}": pl.col(name).cum_max().over(**over) for name in INDICATORS},
+        **{f"first_{name}": pl.col(name).first().over("video_id") for name in INDICATORS},
+        **{f"prev_{name}": pl.col(name).shift(1).over("video_id") for name in counters},
+        **{f"peak_{name}": pl.col(name).cum_max().over("video_id") for name in INDICATORS},
     )
 
 

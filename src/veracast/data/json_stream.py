@@ -84,7 +84,7 @@ def member_ends(buffer: bytes) -> np.ndarray:
     closed = np.flatnonzero(depth < 0)  # the outer object's own closing brace ends the scan
     if len(closed):
         outside, depth = outside[: closed[0]], depth[: closed[0]]
-    return outside[depth == 0]
+    return np.asarray(outside[depth == 0])
 
 
 def _unescaped(text: np.ndarray, quotes: np.ndarray) -> np.ndarray:

@@ -300,7 +300,7 @@ def records(config: WorldConfig) -> Iterator[dict[str, Any]]:
                 for j, a in enumerate(block.ages_h[i])
                 if not np.isnan(a)
             ]
-            level, dates, history = level_of(crawls[-1][1], block.platform[i]), set(), []
+            level, dates, history = level_of(crawls[-1][1], block.platform[i]), set[str](), list[int]()
             for age, counts, fans in crawls:
                 date = f"{posted + dt.timedelta(hours=age):%Y-%m-%d}"
                 if date in dates:

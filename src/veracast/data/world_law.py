@@ -52,7 +52,7 @@ class Law:
 
     def without(self, component: str) -> Law:
         """The law with one component's weight at zero, for planted failures."""
-        return replace(self, **{component: 0.0})
+        return replace(self, **{component: 0.0})  # type: ignore[arg-type]
 
 
 def law_digest(law: Law = Law()) -> str:
@@ -62,4 +62,4 @@ def law_digest(law: Law = Law()) -> str:
 
 def grown(n_inf: np.ndarray, tau_h: np.ndarray, age_h: np.ndarray, law: Law) -> np.ndarray:
     """Views at an age; arrays broadcast."""
-    return n_inf * (1 - np.exp(-((np.maximum(age_h, 0.0) / tau_h) ** law.beta)))
+    return np.asarray(n_inf * (1 - np.exp(-((np.maximum(age_h, 0.0) / tau_h) ** law.beta))))

@@ -31,4 +31,4 @@ def nearest(query: np.ndarray, reference: np.ndarray, *, k: int = 3) -> Neighbou
 
 
 def _standard(rows: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> np.ndarray:
-    return np.clip(np.nan_to_num((rows - mean) / spread, nan=0.0), -CLIP, CLIP)
+    return np.asarray(np.clip(np.nan_to_num((rows - mean) / spread, nan=0.0), -CLIP, CLIP))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 
 AGE_EDGES_H = (6.0, 24.0, 48.0, 168.0, 336.0, 672.0)
@@ -22,7 +24,8 @@ def ratio_bucket(log_ratio: pl.Expr) -> pl.Expr:
 
 
 def _bucket(value: pl.Expr, edges: tuple[float, ...], labels: tuple[str, ...]) -> pl.Expr:
-    label = pl.when(value.is_null()).then(pl.lit(UNKNOWN))
+    label: Any = pl.when(value.is_null()).then(pl.lit(UNKNOWN))
     for edge, name in zip(edges, labels, strict=False):
         label = label.when(value < edge).then(pl.lit(name))
-    return label.otherwise(pl.lit(labels[-1]))
+    done: pl.Expr = label.otherwise(pl.lit(labels[-1]))
+    return done

@@ -34,7 +34,8 @@ class Scale:
 
     def of(self, spread: np.ndarray) -> np.ndarray:
         """Scale per row, shape (n,)."""
-        return np.asarray(self.values)[np.searchsorted(self.edges, np.nan_to_num(spread, nan=0.0))]
+        cell = np.searchsorted(self.edges, np.nan_to_num(spread, nan=0.0))
+        return np.take(np.asarray(self.values, dtype=float), cell)
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,14 @@ class Calibration:
 
     def interval(self, samples: pl.DataFrame, point: np.ndarray, target: str, coverage: int) -> np.ndarray:
         """Low and high, shape (n, 2), in the unit of `point`; NaN where point is NaN."""
-        alpha = 1 - coverage / 100
+        tail = (100 - coverage) / 200  # exact in floating point where 1 - .8 is not
         scale = self.scale.of(_spread(samples, point, target))
         bounds = np.full((len(point), 2), np.nan)
         for key, rows in self._rows(samples).items():
             residuals = np.asarray(self.groups[key])
             n = len(residuals)
-            low = residuals[max(0, int(np.floor(alpha / 2 * (n + 1))) - 1)]
-            high = residuals[min(n - 1, int(np.ceil((1 - alpha / 2) * (n + 1))) - 1)]
+            low = residuals[max(0, int(np.floor(tail * (n + 1))) - 1)]
+            high = residuals[min(n - 1, int(np.ceil((1 - tail) * (n + 1))) - 1)]
             bounds[rows] = point[rows, None] + scale[rows, None] * np.array([low, high])
         return bounds
 

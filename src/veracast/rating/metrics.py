@@ -7,6 +7,7 @@ beside them. A row without a forecast is unscored and counted, never filled in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,7 @@ _RESAMPLES_MATRIX = 300
 
 def accuracy(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """1 where the rounded forecast is the level, shape (n,)."""
-    return (np.clip(np.rint(point), 0, LEVELS - 1) == truth).astype(float)
+    return np.asarray((np.clip(np.rint(point), 0, LEVELS - 1) == truth).astype(float))
 
 
 def quadratic_weighted_kappa(point: np.ndarray, truth: np.ndarray) -> float:
@@ -103,7 +104,7 @@ def backtest_scores(
     n_unscored = rows.height - scored.height
     point, truth = scored["point"].to_numpy(), scored["truth"].to_numpy()
     level = rows.height > 0 and rows["indicator"][0] == "level"
-    common = {"n_unscored": n_unscored, "where": where, "seed": seed}
+    common: dict[str, Any] = {"n_unscored": n_unscored, "where": where, "seed": seed}
     error = np.abs(point - truth)
     if level:
         found = [

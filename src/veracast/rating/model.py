@@ -236,7 +236,7 @@ def at_least(probs: np.ndarray, floor: np.ndarray) -> np.ndarray:
     kept = np.where(allowed, probs, 0.0)
     total = kept.sum(axis=1, keepdims=True)
     certain = (np.arange(LEVELS)[None, :] == floor[:, None]).astype(float)
-    return np.where(total > 1e-9, kept / np.maximum(total, 1e-9), certain)
+    return np.asarray(np.where(total > 1e-9, kept / np.maximum(total, 1e-9), certain))
 
 
 def _set_by(rows: pl.DataFrame, points: Mapping[str, np.ndarray], model: Model, alert_level: int) -> pl.Series:
@@ -248,7 +248,7 @@ def _set_by(rows: pl.DataFrame, points: Mapping[str, np.ndarray], model: Model, 
     )
     setters = model.rule.set_by(counts)
     cache: dict[tuple[str, str], str] = {}
-    words = []
+    words: list[str | None] = []
     for platform, setter in zip(rows["platform"].to_list(), setters.to_list(), strict=True):
         if setter is None:
             words.append(None)

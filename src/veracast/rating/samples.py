@@ -14,6 +14,8 @@ Columns of a sample frame:
 
 from __future__ import annotations
 
+import datetime as dt
+
 import polars as pl
 
 from veracast.core.levels import LevelRule
@@ -26,7 +28,7 @@ MAX_PAIRS = 400_000
 """More (state, outcome) pairs than this are thinned evenly: the gain of further pairs is small, their memory is not."""
 
 
-def real_points(dataset: Dataset, *, until: object | None = None) -> pl.DataFrame:
+def real_points(dataset: Dataset, *, until: dt.datetime | None = None) -> pl.DataFrame:
     """Real crawls up to `until` (a datetime), numbered per video from 1 in column `point`."""
     real = dataset.snapshots.filter(~pl.col("synthetic"))
     if until is not None:
@@ -82,7 +84,7 @@ def label_states(points: pl.DataFrame, videos: pl.DataFrame, *, state: str) -> p
     return rows.sort("video_id", "at")
 
 
-def open_states(points: pl.DataFrame, videos: pl.DataFrame, *, as_of: object, horizon_days: float) -> pl.DataFrame:
+def open_states(points: pl.DataFrame, videos: pl.DataFrame, *, as_of: dt.datetime, horizon_days: float) -> pl.DataFrame:
     """The portfolio: videos posted by `as_of` whose horizon has not passed, at their last crawl, or at posting if none."""
     horizon = pl.duration(seconds=round(horizon_days * 86_400))
     still_open = videos.filter((pl.col("posted_at") <= as_of) & (pl.col("posted_at") + horizon > as_of))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from zlib import crc32
 
+import numpy as np
 import polars as pl
 
 from veracast.core.levels import LevelRule
@@ -51,17 +52,17 @@ def shape_of(dataset: Dataset, points: pl.DataFrame) -> Shape:
     """Measure a data set."""
     per_video = points.group_by("video_id").len()["len"]
     gaps = points.select(gap=pl.col("observed_at").diff().over("video_id").dt.total_seconds() / 86_400).drop_nulls()
-    published = {name: float(points[name].is_not_null().mean() or 0.0) for name in INDICATORS}
+    published = {name: _share(points[name].is_not_null()) for name in INDICATORS}
     main = next(
         (name for name in INDICATORS if published[name] >= _MIN_PUBLISHED), max(published, key=published.__getitem__)
     )
     return Shape(
         videos=dataset.videos.height,
-        released_levels=float(dataset.videos["level"].is_not_null().mean() or 0.0),
-        points_median=float(per_video.median() or 0.0),
+        released_levels=_share(dataset.videos["level"].is_not_null()),
+        points_median=_median(per_video),
         videos_with_3=int((per_video >= 3).sum()),
         crawl_days=points["observed_at"].dt.date().n_unique(),
-        gap_days=float(gaps["gap"].median()) if gaps.height else None,
+        gap_days=_median(gaps["gap"]) if gaps.height else None,
         main=main,
         indicators=tuple(name for name in INDICATORS if published[name] >= _MIN_PUBLISHED),
     )
@@ -84,11 +85,7 @@ def default_horizon_days(points: pl.DataFrame, videos: pl.DataFrame) -> float:
     last = ages.group_by("video_id").agg(
         age=(pl.col("observed_at") - pl.col("posted_at")).max().dt.total_seconds() / 86_400
     )
-    kept = [
-        days
-        for days in HORIZON_CHOICES_DAYS
-        if float((last["age"] >= days * (1 - HORIZON_TOLERANCE)).mean() or 0) >= 0.25
-    ]
+    kept = [days for days in HORIZON_CHOICES_DAYS if _share(last["age"] >= days * (1 - HORIZON_TOLERANCE)) >= 0.25]
     return max(kept, default=HORIZON_CHOICES_DAYS[0])
 
 
@@ -251,6 +248,14 @@ def _quantile_cut(samples: pl.DataFrame, share: float) -> dt.datetime:
     """Posting time up to which the oldest `share` of the videos' samples lie."""
     times = samples["posted_at"].sort()
     return times[max(0, int(share * samples.height) - 1)]  # type: ignore[no-any-return]
+
+
+def _share(flags: pl.Series) -> float:
+    return int(flags.sum()) / max(1, len(flags))
+
+
+def _median(values: pl.Series) -> float:
+    return float(np.median(values.to_numpy())) if len(values) else 0.0
 
 
 def _ordinal(k: int) -> str:

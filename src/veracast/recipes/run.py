@@ -105,7 +105,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
 
 def prepare(dataset: Dataset, config: Config) -> Prepared:
     """Decide now, horizon, level rule and tasks from the config and the data."""
-    now = config.as_of or dataset.snapshots["observed_at"].max()
+    now = config.as_of or last_snapshot(dataset)
     points = real_points(dataset, until=now)
     if points.is_empty():
         remedy = "give a later --as-of, or an export with real crawls"
@@ -125,6 +125,14 @@ def prepare(dataset: Dataset, config: Config) -> Prepared:
     )
     kinds = config.tasks or task_kinds(shape)
     return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker)
+
+
+def last_snapshot(dataset: Dataset) -> dt.datetime:
+    """Time of the latest row of the snapshots table."""
+    last = dataset.snapshots["observed_at"].max()
+    if not isinstance(last, dt.datetime):
+        raise InputError("no snapshots", file=str(dataset.path), remedy="ingest an export with crawls")
+    return last
 
 
 def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) -> list[TaskResult]:

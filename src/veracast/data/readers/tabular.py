@@ -13,6 +13,7 @@ import io
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -137,6 +138,8 @@ def _judge(table: pl.DataFrame) -> pl.DataFrame:
         ("text too long", texts > MAX_TEXT_CHARS, None),
         ("two different rows for one video and crawl", twice & ~blank, "native"),
     ]
+    reason: Any
+    detail: Any
     reason = detail = pl.when(pl.lit(value=False)).then(pl.lit(None, pl.String))
     for words, failed, column in checks:
         failed = failed.fill_null(value=False)

@@ -278,6 +278,8 @@ def _reject(table: pl.DataFrame, file: str) -> tuple[pl.DataFrame, pl.DataFrame]
         ("negative duration", pl.col("duration_s") < 0, "duration_s"),
         ("text too long", pl.any_horizontal(texts), None),
     ]
+    reason: Any
+    detail: Any
     reason, detail = pl.when(pl.lit(value=False)).then(None), pl.when(pl.lit(value=False)).then(None)
     for words, failed, column in checks:
         failed = failed.fill_null(value=False)

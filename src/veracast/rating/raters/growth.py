@@ -33,7 +33,7 @@ class FittedGrowth:
 
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         now = samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return now + _growth(samples, self.table.lookup(with_cells(samples)), self.prior, self.decay)
+        return np.asarray(now + _growth(samples, self.table.lookup(with_cells(samples)), self.prior, self.decay))
 
     def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
         return None
@@ -51,7 +51,7 @@ def _growth(samples: pl.DataFrame, group_slope: np.ndarray, prior: float, decay:
     gained = np.nan_to_num(samples["f_total_views"].fill_null(0.0).to_numpy(), nan=0.0)
     own = np.divide(gained, span, out=np.zeros_like(span), where=span > _MIN_RATIO)
     weight = np.where(span > _MIN_RATIO, span / (span + prior), 0.0)
-    return np.maximum((weight * decay * own + (1 - weight) * group_slope) * ratio, 0.0)
+    return np.asarray(np.maximum((weight * decay * own + (1 - weight) * group_slope) * ratio, 0.0))
 
 
 @dataclass(frozen=True)

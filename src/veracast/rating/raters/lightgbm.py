@@ -49,9 +49,9 @@ class FittedLightGBM:
             return self._probs(samples) @ np.arange(LEVELS)
         raw = self.raw(samples)
         if self.kind == "direct":
-            return np.maximum(raw, 0.0)
+            return np.asarray(np.maximum(raw, 0.0))
         now = samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return now + np.maximum(np.exp(raw) - GROWTH_FLOOR, 0.0)
+        return np.asarray(now + np.maximum(np.exp(raw) - GROWTH_FLOOR, 0.0))
 
     def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
         return self._probs(samples) if self.kind == "level" else None
@@ -59,7 +59,7 @@ class FittedLightGBM:
     def raw(self, samples: pl.DataFrame) -> np.ndarray:
         """Mean raw score of the members, shape (n,), in the scale they were trained on."""
         x = self.matrix(samples)
-        return np.mean([booster.predict(x) for booster in self.boosters], axis=0)
+        return np.asarray(np.mean([booster.predict(x) for booster in self.boosters], axis=0))
 
     def matrix(self, samples: pl.DataFrame) -> np.ndarray:
         """Feature matrix, shape (n, features), NaN where unknown."""

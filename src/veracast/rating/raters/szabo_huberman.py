@@ -30,7 +30,7 @@ class FittedGrowthTable:
 
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         now = samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        return now + np.maximum(self.table.lookup(with_cells(samples)), 0.0)
+        return np.asarray(now + np.maximum(self.table.lookup(with_cells(samples)), 0.0))
 
     def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
         return None
