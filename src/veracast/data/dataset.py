@@ -76,7 +76,7 @@ def write_tables(folder: Path, tables: dict[str, pl.DataFrame], meta: dict[str, 
 
     `folder` is a fresh temporary folder (core.files.new_folder); `meta` holds sources, availability and other facts.
     """
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     for name, schema in TABLES.items():
         frame = tables[name].select([pl.col(column).cast(dtype) for column, dtype in schema.items()])
         frame = frame.sort(SORT_KEYS[name], nulls_last=True)

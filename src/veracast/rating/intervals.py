@@ -35,7 +35,7 @@ class Scale:
     def of(self, spread: np.ndarray) -> np.ndarray:
         """Scale per row, shape (n,)."""
         cell = np.searchsorted(self.edges, np.nan_to_num(spread, nan=0.0))
-        return np.take(np.asarray(self.values, dtype=float), cell)
+        return np.asarray(np.take(np.asarray(self.values, dtype=float), cell))
 
 
 @dataclass(frozen=True)
