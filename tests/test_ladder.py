@@ -15,7 +15,11 @@ HEAVY = {"torch", "transformers", "peft", "torch_geometric"}
 
 def ladder() -> dict[str, set[str]]:
     """Folder -> folders that it may import, from the table."""
-    rows = [line.split("|")[1:-1] for line in (ROOT / "docs" / "architecture.md").read_text().splitlines() if line.startswith("|")]
+    rows = [
+        line.split("|")[1:-1]
+        for line in (ROOT / "docs" / "architecture.md").read_text().splitlines()
+        if line.startswith("|")
+    ]
     cells = [[cell.strip() for cell in row] for row in rows if len(row) == 3]
     return {row[0]: {name.strip() for name in row[2].split(",")} - {"-"} for row in cells if row[0].isalpha()}
 
@@ -35,7 +39,9 @@ def imports(source: str) -> Iterator[str]:
 
 def faults(folder: str, source: str, allowed: dict[str, set[str]]) -> list[str]:
     """Imports that the table does not allow."""
-    return sorted({name for name in imports(source) if name in allowed and name != folder and name not in allowed[folder]})
+    return sorted(
+        {name for name in imports(source) if name in allowed and name != folder and name not in allowed[folder]}
+    )
 
 
 def test_every_folder_keeps_the_ladder() -> None:

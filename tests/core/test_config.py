@@ -37,7 +37,9 @@ def test_later_sources_win(tmp_path: Path) -> None:
 
 
 def test_a_date_alone_is_the_end_of_that_day() -> None:
-    assert load_config(Config, overrides=["as_of=2025-01-10"]).as_of == dt.datetime(2025, 1, 10, 23, 59, 59, tzinfo=dt.UTC)
+    assert load_config(Config, overrides=["as_of=2025-01-10"]).as_of == dt.datetime(
+        2025, 1, 10, 23, 59, 59, tzinfo=dt.UTC
+    )
 
 
 def test_all_faults_are_told_at_once_with_the_nearest_key() -> None:

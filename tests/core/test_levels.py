@@ -18,7 +18,14 @@ def test_recovered_rule_is_closed_above_on_douyin() -> None:
 
 
 def test_the_largest_scaled_counter_sets_the_level() -> None:
-    frame = pl.DataFrame({"platform": ["xigua", "xigua", "douyin"], "likes": [10, 1, 5], "views": [100, 10_000, 5], "shares": [0, 0, 900]})
+    frame = pl.DataFrame(
+        {
+            "platform": ["xigua", "xigua", "douyin"],
+            "likes": [10, 1, 5],
+            "views": [100, 10_000, 5],
+            "shares": [0, 0, 900],
+        }
+    )
     rule = load_rule("xs-video-recovered")
     assert rule.set_by(frame).to_list() == ["likes", "views", "shares"]  # 10 x 8 = 80 > 3; 10,000 x .03 = 300 > 8
     assert rule.level(frame).to_list() == [3, 4, 5]
@@ -39,7 +46,18 @@ def test_quantile_cuts_increase_even_on_ties() -> None:
 def test_quantile_levels_hold_their_shares() -> None:
     frame = pl.DataFrame({"platform": ["x"] * 10_000, "views": range(10_000)})
     level = quantile_rule(frame, "views").level(frame)
-    assert level.value_counts().sort("level")["count"].to_list() == [200, 600, 1200, 2000, 2000, 1800, 1200, 600, 300, 100]
+    assert level.value_counts().sort("level")["count"].to_list() == [
+        200,
+        600,
+        1200,
+        2000,
+        2000,
+        1800,
+        1200,
+        600,
+        300,
+        100,
+    ]
 
 
 def test_faults_of_a_rule_are_told_together(tmp_path: Path) -> None:

@@ -66,7 +66,10 @@ def test_foreign_folders_are_not_replaced(tmp_path: Path) -> None:
 
 
 def test_a_table_must_have_the_columns_of_its_kind(tmp_path: Path) -> None:
-    with pytest.raises(KeyError, match="missing columns detail"), RunWriter("run", tmp_path / "r", config={}, seed=0) as run:
+    with (
+        pytest.raises(KeyError, match="missing columns detail"),
+        RunWriter("run", tmp_path / "r", config={}, seed=0) as run,
+    ):
         run.table("leaks", "leaks", LEAKS.drop("detail"))
 
 

@@ -39,7 +39,10 @@ def test_bootstrap_of_a_statistic_equals_its_own_reference() -> None:
 def test_wilson_equals_scipy(k: int, n: int) -> None:
     reference = stats.binomtest(k, n).proportion_ci(method="wilson")
     found = wilson_interval(k, n)
-    assert (found.low, found.high) == (pytest.approx(reference.low, abs=1e-12), pytest.approx(reference.high, abs=1e-12))
+    assert (found.low, found.high) == (
+        pytest.approx(reference.low, abs=1e-12),
+        pytest.approx(reference.high, abs=1e-12),
+    )
 
 
 def test_permutation_test_by_hand() -> None:

@@ -22,7 +22,15 @@ def hour(h: float) -> dt.datetime:
 def videos(n: int) -> pl.DataFrame:
     base = dict.fromkeys(VIDEOS)
     rows = [
-        {**base, "video_id": f"p:{i}", "platform": "bilibili", "author_id": f"a{i % 2}", "topic": "t", "posted_at": hour(i), "duration_s": 10.0}
+        {
+            **base,
+            "video_id": f"p:{i}",
+            "platform": "bilibili",
+            "author_id": f"a{i % 2}",
+            "topic": "t",
+            "posted_at": hour(i),
+            "duration_s": 10.0,
+        }
         for i in range(n)
     ]
     return pl.DataFrame(rows, schema=VIDEOS)
@@ -33,24 +41,46 @@ def snapshots(rows: list[tuple[int, float, int]]) -> pl.DataFrame:
     unique = {(v, h): views for v, h, views in rows}
     base = dict.fromkeys(SNAPSHOTS)
     made = [
-        {**base, "video_id": f"p:{v}", "observed_at": hour(h), "synthetic": False, "views": views, "likes": views // 10, "followers": views + 1}
+        {
+            **base,
+            "video_id": f"p:{v}",
+            "observed_at": hour(h),
+            "synthetic": False,
+            "views": views,
+            "likes": views // 10,
+            "followers": views + 1,
+        }
         for (v, h), views in unique.items()
     ]
     return pl.DataFrame(made, schema=SNAPSHOTS)
 
 
 def links(rows: list[tuple[int, float, int]]) -> pl.DataFrame:
-    made = [(f"p:{v}", "list_position", "top", float(views % 50), hour(h)) for v, h, views in {(v, h): (v, h, x) for v, h, x in rows}.values()]
+    made = [
+        (f"p:{v}", "list_position", "top", float(views % 50), hour(h))
+        for v, h, views in {(v, h): (v, h, x) for v, h, x in rows}.values()
+    ]
     return pl.DataFrame(made, schema=LINKS, orient="row")
 
 
 def matrix(rows: list[tuple[int, float, int]], *, t: float, n: int = 4) -> pl.DataFrame:
     states = pl.DataFrame(
-        {"state_id": range(n), "video_id": [f"p:{i}" for i in range(n)], "at": [hour(t)] * n, "target_at": [hour(t + 24)] * n},
+        {
+            "state_id": range(n),
+            "video_id": [f"p:{i}" for i in range(n)],
+            "at": [hour(t)] * n,
+            "target_at": [hour(t + 24)] * n,
+        },
         schema={"state_id": pl.UInt32, "video_id": pl.String, "at": TIME, "target_at": TIME},
     )
     found = features(
-        states, videos=videos(n), snapshots=snapshots(rows), links=links(rows), comments=empty("comments"), indicator="views", fans="lagged"
+        states,
+        videos=videos(n),
+        snapshots=snapshots(rows),
+        links=links(rows),
+        comments=empty("comments"),
+        indicator="views",
+        fans="lagged",
     )
     return found.select("video_id", *feature_columns(), *[f"now_{name}" for name in INDICATORS])
 
@@ -60,7 +90,9 @@ ROW = st.tuples(st.integers(0, 3), st.integers(4, 60).map(float), st.integers(0,
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(ROW, min_size=1, max_size=12), st.lists(ROW, max_size=8), st.integers(5, 60))
-def test_rows_later_than_t_change_no_feature_at_t(past: list[tuple[int, float, int]], later: list[tuple[int, float, int]], t: int) -> None:
+def test_rows_later_than_t_change_no_feature_at_t(
+    past: list[tuple[int, float, int]], later: list[tuple[int, float, int]], t: int
+) -> None:
     past = [row for row in past if row[1] <= t] or [(0, 4.0, 5)]
     future = [(v, h + t, views) for v, h, views in later]
     assert matrix(past + future, t=t).equals(matrix(past, t=t))
@@ -92,7 +124,9 @@ def test_a_leak_would_be_noticed() -> None:
 
 def test_group_totals_by_hand() -> None:
     # author a0 owns videos 0 and 2; a video counts with its latest value only
-    facts = group_facts(snapshots([(0, 4.0, 0), (0, 8.0, 9), (2, 8.0, 99), (1, 8.0, 5)]), videos(3), by="author_id", indicator="views")
+    facts = group_facts(
+        snapshots([(0, 4.0, 0), (0, 8.0, 9), (2, 8.0, 99), (1, 8.0, 5)]), videos(3), by="author_id", indicator="views"
+    )
     mine = facts.filter(pl.col("author_id") == "a0").sort("known_at")
     assert mine["n_videos"].to_list() == [1, 2]
     assert mine["sum_ln"].exp().round(6).to_list() == [1.0, 1000.0]  # ln 10 + ln 100

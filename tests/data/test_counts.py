@@ -27,7 +27,16 @@ def test_blank_is_not_garbage() -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("00:31", 31.0), ("01:02:03", 3723.0), ("PT1H2M3S", 3723.0), ("PT45S", 45.0), ("P1DT1S", 86_401.0), ("57.8", 57.8), ("PT", None), ("x", None)],
+    [
+        ("00:31", 31.0),
+        ("01:02:03", 3723.0),
+        ("PT1H2M3S", 3723.0),
+        ("PT45S", 45.0),
+        ("P1DT1S", 86_401.0),
+        ("57.8", 57.8),
+        ("PT", None),
+        ("x", None),
+    ],
 )
 def test_durations(text: str, seconds: float | None) -> None:
     assert pl.DataFrame({"x": [text]}).select(duration_s(pl.col("x"))).item() == seconds

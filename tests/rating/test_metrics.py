@@ -41,12 +41,17 @@ def test_macro_mae_weighs_levels_alike() -> None:
 
 def rows(point: list[float | None], truth: list[float]) -> pl.DataFrame:
     base = dict.fromkeys(BACKTEST)
-    made = [{**base, "indicator": "level", "point": p, "truth": t, "low_80": 0.0, "high_80": 3.0} for p, t in zip(point, truth, strict=True)]
+    made = [
+        {**base, "indicator": "level", "point": p, "truth": t, "low_80": 0.0, "high_80": 3.0}
+        for p, t in zip(point, truth, strict=True)
+    ]
     return pl.DataFrame(made, schema=BACKTEST)
 
 
 def test_scores_count_what_has_no_forecast() -> None:
-    found = {s.name: s for s in backtest_scores(rows([1.0, None, 3.0, 5.0], [1, 2, 3, 4]), {"rater": "constant"}, seed=0)}
+    found = {
+        s.name: s for s in backtest_scores(rows([1.0, None, 3.0, 5.0], [1, 2, 3, 4]), {"rater": "constant"}, seed=0)
+    }
     assert (found["mae"].value, found["mae"].n, found["mae"].n_unscored) == (pytest.approx(1 / 3), 3, 1)
     assert (found["mse"].value, found["acc"].value) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
     coverage = found["coverage_80"]  # truths 1 and 3 inside [0, 3], 4 outside, one row without a forecast

@@ -21,7 +21,9 @@ BASELINES = ("constant", "median", "persistence", "author", "szabo_huberman", "g
 def value(record: Record, name: str, **where: object) -> float:
     """The one score of that name whose slice is exactly `where` beside split, state, horizon and champion."""
     free = {"split", "state", "horizon", "champion"}
-    found = [s for s in record.scores if s.name == name and {k: v for k, v in s.slice.items() if k not in free} == where]
+    found = [
+        s for s in record.scores if s.name == name and {k: v for k, v in s.slice.items() if k not in free} == where
+    ]
     assert len(found) == 1, [s.slice for s in found]
     assert found[0].value is not None
     return found[0].value
@@ -61,7 +63,10 @@ def test_level_distributions_sum_to_one_and_never_fall_under_the_floor(on_world:
     assert ratings.height > 0
     assert (ratings["level_probs"].list.sum() - 1).abs().max() < 1e-9
     assert (ratings["level_probs"].list.slice(6).list.sum() - ratings["p_alert"]).abs().max() < 1e-9
-    below = [sum(probs[:floor]) for probs, floor in ratings.drop_nulls("level_floor").select("level_probs", "level_floor").iter_rows()]
+    below = [
+        sum(probs[:floor])
+        for probs, floor in ratings.drop_nulls("level_floor").select("level_probs", "level_floor").iter_rows()
+    ]
     assert max(below, default=0.0) == 0.0
 
 
@@ -87,7 +92,9 @@ def test_a_cold_start_cannot_persist_and_is_counted(on_world: Record) -> None:
 
 
 def test_two_runs_with_one_seed_give_the_same_bytes(world: Dataset, tmp_path: Path) -> None:
-    config = Config(sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman", "lightgbm"), explained=5)
+    config = Config(
+        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman", "lightgbm"), explained=5
+    )
     for name in ("a", "b"):
         run(config, tmp_path / name)
     names = sorted(path.name for path in (tmp_path / "a").glob("*.parquet"))

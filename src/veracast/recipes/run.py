@@ -194,8 +194,11 @@ def open_samples(prepared: Prepared) -> pl.DataFrame:
 
 def verdict(written: dict[str, Any], scores: Sequence[Score], results: Sequence[TaskResult], config: Config) -> str:
     """The first line of the page: how many open videos may matter, and how sure the champion is."""
-    flagged, n_open = written["alerts_open"], written["open"]
-    head = f"{flagged:,} of {n_open:,} open videos are more likely than not to reach level {config.alert_level}"
+    flagged, there, n_open = written["alerts_open"], written["reached_open"], written["open"]
+    head = (
+        f"{flagged:,} of {n_open:,} open videos are more likely than not to reach level {config.alert_level}"
+        f" ({there:,} already have)"
+    )
     if not results:
         return f"{head}; nothing could be backtested on this data, so no error is known."
     first = results[0]

@@ -92,6 +92,7 @@ def _counts(
         "horizon_days": prepared.horizon_days,
         "open": ratings.height,
         "alerts_open": int((ratings["p_alert"] > 0.5).sum()),
+        "reached_open": int((ratings["level_floor"] >= config.alert_level).sum()),
         "alert_level": config.alert_level,
         "main_indicator": model.main,
         "tasks": [_task_facts(result) for result in results],

@@ -1,97 +1,297 @@
-"""Vega-Lite specifications. Colours: one accent, Okabe-Ito for categories; every chart has title, units and n."""
+"""The charts: Vega-Lite specs, and the still SVG of each for readers without scripts.
+
+Colours are CSS variables of style.css, so one drawing serves light, dark and paper. Text from data never enters a spec.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+import vl_convert
+
+WIDTH = 520
+_HEIGHT = 250
+INK, MUTED, RULE, ACCENT = "var(--ink)", "var(--muted)", "var(--rule)", "var(--accent)"
+SERIES = ("var(--orange)", "var(--green)", "var(--purple)")
+COVERAGES = (90, 80, 50)
+_BAND_OPACITY = {90: 0.14, 80: 0.16, 50: 0.24}
+_CEILING = 300.0  # bands are drawn up to this multiple of the largest published or expected count
+_DAYS_FROM_H = 72.0
+_TICK_STEPS = ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0))
+_SNIPPET = "window.vegaEmbed = vegaEmbed;"
+_COUNT_LABEL = "replace(format(datum.value, '~s'), 'G', 'B')"
+
 Row = dict[str, Any]
-SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#999999")
-ACCENT = OKABE_ITO[0]
+Spec = dict[str, Any]
 
 
-def _base(title: str, subtitle: str, rows: Sequence[Row], height: int = 220) -> dict[str, Any]:
-    return {
-        "$schema": SCHEMA,
-        "title": {"text": title, "subtitle": subtitle, "anchor": "start"},
-        "width": "container",
-        "height": height,
-        "data": {"values": list(rows)},
-    }
+@dataclass(frozen=True)
+class Table:
+    """The numbers behind a chart, as text; `text_columns` leading columns are left-aligned."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text_columns: int = 1
 
 
-def fan(rows: Sequence[Row], *, indicator: str, horizon_days: float) -> dict[str, Any]:
-    """History and forecast of one video's counter with 50, 80 and 90 % bands; x in days after posting."""
-    x = {
-        "field": "age_d",
-        "type": "quantitative",
-        "title": "days after posting",
-        "scale": {"domain": [0, horizon_days]},
-    }
-    y = {"type": "quantitative", "title": indicator}
+@dataclass(frozen=True)
+class Chart:
+    """A titled figure: still SVG for all, the spec for a live one, the table behind it."""
+
+    id: str
+    title: str
+    caption: str
+    svg: str
+    spec: Spec
+    table: Table
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A named line of a chart: ages in hours, counts."""
+
+    name: str
+    ages_h: Sequence[float]
+    values: Sequence[float]
+
+
+def draw(spec: Spec, chart_id: str) -> str:
+    """Still SVG of a spec; clip ids are made the chart's own, for many drawings share one page."""
+    svg: str = vl_convert.vegalite_to_svg(spec)
+    return svg.replace('id="clip', f'id="{chart_id}-clip').replace("url(#clip", f"url(#{chart_id}-clip")
+
+
+@functools.cache
+def vega_script() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script (sets window.vegaEmbed)."""
+    bundle: str = vl_convert.javascript_bundle(_SNIPPET)
+    return bundle.replace("</script", r"<\/script")
+
+
+def for_script_tag(value: Any) -> str:
+    """JSON that cannot end the element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for char, code in (
+        ("<", "\\u003c"),
+        (">", "\\u003e"),
+        ("&", "\\u0026"),
+        ("\u2028", "\\u2028"),
+        ("\u2029", "\\u2029"),
+    ):
+        text = text.replace(char, code)
+    return text
+
+
+def fan_spec(curve: pl.DataFrame, indicator: str) -> Spec:
+    """History and forecast bands of one video (CURVES rows of one indicator): count on a log axis against age."""
+    rows, unit = _fan_rows(curve)
+    drawn = [r[k] for r in rows for k in ("value", "l90", "h90") if r.get(k) is not None]
+    return _spec(rows, _fan_layers(), x=_ages(unit), y=_counts(drawn, indicator))
+
+
+def band_is_cut(curve: pl.DataFrame) -> bool:
+    """Whether a band reaches higher than the drawing."""
+    top = curve["high_90"].max()
+    return isinstance(top, float) and top > _ceiling(curve)
+
+
+def _fan_rows(curve: pl.DataFrame) -> tuple[list[Row], str]:
+    per, unit = _age_unit(curve["age_h"].to_list())
+    ceiling = _ceiling(curve)
+    rows: list[Row] = []
+    history = curve.filter(pl.col("kind") == "history").drop_nulls("value").sort("age_h")
+    forecast = curve.filter(pl.col("kind") == "forecast").drop_nulls("value").sort("age_h")
+    for age, value in history.select("age_h", "value").iter_rows():
+        rows.append({"kind": "history", "age": age / per, "value": max(value, 1.0)})
+    if rows and forecast.height:  # the fan opens at the last published count
+        start = rows[-1]["value"]
+        edges = {f"{side}{c}": start for c in COVERAGES for side in "lh"}
+        rows.append({"kind": "forecast", "age": rows[-1]["age"], "value": start, **edges})
+    for item in forecast.iter_rows(named=True):
+        row: Row = {"kind": "forecast", "age": item["age_h"] / per, "value": _clamp(item["value"], ceiling)}
+        for c in COVERAGES:
+            row[f"l{c}"], row[f"h{c}"] = _clamp(item[f"low_{c}"], ceiling), _clamp(item[f"high_{c}"], ceiling)
+        rows.append(row)
+    return rows, unit
+
+
+def _ceiling(curve: pl.DataFrame) -> float:
+    top = curve["value"].max()
+    return _CEILING * max(float(top) if isinstance(top, float) else 1.0, 1.0)
+
+
+def _clamp(value: float | None, ceiling: float) -> float | None:
+    return None if value is None else min(max(value, 1.0), ceiling)
+
+
+def _fan_layers() -> list[Spec]:
+    forecast = {"filter": "datum.kind == 'forecast'"}
+    history = {"filter": "datum.kind == 'history'"}
     bands = [
         {
-            "transform": [{"filter": "datum.kind == 'forecast'"}],
-            "mark": {"type": "area", "opacity": opacity, "color": ACCENT},
-            "encoding": {"x": x, "y": {**y, "field": f"low_{c}"}, "y2": {"field": f"high_{c}"}},
+            "transform": [forecast],
+            "mark": {"type": "area", "color": ACCENT, "opacity": _BAND_OPACITY[c]},
+            "encoding": {"y": _number(f"l{c}"), "y2": {"field": f"h{c}"}},
         }
-        for c, opacity in ((90, 0.14), (80, 0.18), (50, 0.25))
+        for c in COVERAGES
     ]
-    lines = [
-        {
-            "transform": [{"filter": f"datum.kind == '{kind}'"}],
-            "mark": {"type": "line", "point": kind == "history", "color": colour, "strokeDash": dash},
-            "encoding": {"x": x, "y": {**y, "field": "value"}},
-        }
-        for kind, colour, dash in (("history", "#666666", [1, 0]), ("forecast", ACCENT, [5, 3]))
+    ends = [_tip("l80", ",.0f", "80 % from"), _tip("h80", ",.0f", "80 % to")]
+    said = {"y": _number("value"), "tooltip": [_tip("age", ".1f"), _tip("value", ",.0f", "forecast"), *ends]}
+    seen = {"y": _number("value"), "tooltip": [_tip("age", ".1f"), _tip("value", ",.0f", "published")]}
+    return [
+        *bands,
+        {"transform": [forecast], "mark": _line(ACCENT, 2.0), "encoding": {"y": _number("value")}},
+        {"transform": [forecast], "mark": _dot(24, ACCENT), "encoding": said},
+        {"transform": [history], "mark": _line(INK, 1.5), "encoding": {"y": _number("value")}},
+        {"transform": [history], "mark": _dot(36, INK), "encoding": seen},
     ]
-    n = sum(row["kind"] == "history" for row in rows)
-    subtitle = f"{n} crawls seen; bands hold 50, 80 and 90 % of outcomes"
-    return {**_base(f"{indicator.capitalize()} so far and to come", subtitle, rows, 200), "layer": [*bands, *lines]}
 
 
-def similar(rows: Sequence[Row], *, indicator: str) -> dict[str, Any]:
-    """Curves of the most similar past videos."""
-    spec = _base("How the most similar past videos went", f"{len({r['title'] for r in rows})} videos", rows, 160)
-    return spec | {
-        "mark": {"type": "line", "point": True},
-        "encoding": {
-            "x": {"field": "age_d", "type": "quantitative", "title": "days after posting"},
-            "y": {"field": "value", "type": "quantitative", "title": indicator},
-            "color": {"field": "title", "type": "nominal", "title": None, "scale": {"range": list(OKABE_ITO)}, "legend": {"orient": "bottom", "labelLimit": 260, "columns": 1}},
-        },
-    }  # fmt: skip
+def similar_spec(curves: Sequence[Curve], indicator: str, *, this_first: bool) -> Spec:
+    """Curves of the most similar past videos, this one first where it has a history: count on a log axis against age."""
+    per, unit = _age_unit([age for curve in curves for age in curve.ages_h])
+    rows: list[Row] = [
+        {"age": age / per, "value": max(value, 1.0), "video": curve.name}
+        for curve in curves
+        for age, value in zip(curve.ages_h, curve.values, strict=True)
+    ]
+    color = _series("video", [curve.name for curve in curves], [INK, *SERIES] if this_first else SERIES)
+    y = _counts([row["value"] for row in rows], indicator)
+    tips = [_tip("video"), _tip("age", ".1f"), _tip("value", ",.0f", "published")]
+    layers: list[Spec] = [{"mark": _line(None, 1.5)}, {"mark": _dot(36), "encoding": {"tooltip": tips}}]
+    return _spec(rows, layers, x=_ages(unit), y={**_number("value"), **y}, color=color)
 
 
-def error_by_age(rows: Sequence[Row], *, unit: str, words: str) -> dict[str, Any]:
-    """MAE against observation age, champion beside persistence, with 95 % intervals."""
-    order = list(dict.fromkeys(row["age"] for row in rows))
-    spec = _base("Error against age at the rating", f"{words}; lower is better, bars are 95 % intervals", rows)
-    x = {"field": "age", "type": "ordinal", "sort": order, "title": "age at the rating", "axis": {"labelAngle": 0}}
-    colour = {"field": "rater", "type": "nominal", "title": None, "scale": {"range": list(OKABE_ITO)}}
-    return spec | {
-        "encoding": {"x": x, "color": colour, "xOffset": {"field": "rater"}},
-        "layer": [
-            {"mark": {"type": "rule"}, "encoding": {"y": {"field": "low", "type": "quantitative", "title": f"mean absolute error, {unit}"}, "y2": {"field": "high"}}},
-            {"mark": {"type": "point", "filled": True, "size": 60}, "encoding": {"y": {"field": "value", "type": "quantitative"}}},
-        ],
-    }  # fmt: skip
+def age_error_spec(rows: Sequence[Row], *, unit: str, raters: Sequence[str], buckets: Sequence[str]) -> Spec:
+    """Error against observation age. rows: {bucket, rater, value, low, high, n}; the champion first among `raters`."""
+    x = {
+        "field": "bucket",
+        "type": "nominal",
+        "sort": list(buckets),
+        "title": "age when rated",
+        "axis": {"labelAngle": 0, "labelExpr": "split(datum.label, '|')", "grid": False},
+    }
+    offset = {"field": "rater", "type": "nominal", "sort": list(raters), "scale": {"paddingOuter": 1}}
+    y = {"title": f"mean absolute error ({unit})", "scale": {"zero": True}, "axis": {"tickCount": 5}}
+    tips = [_tip("rater"), *(_tip(key, ".2f") for key in ("value", "low", "high")), _tip("n", ",")]
+    layers: list[Spec] = [
+        {"mark": {**_line(None, 1), "strokeDash": [3, 3]}, "encoding": {"y": {**_number("value"), **y}}},
+        {"mark": {"type": "rule", "strokeWidth": 1.5}, "encoding": {"y": _number("low"), "y2": {"field": "high"}}},
+        {"mark": _dot(60), "encoding": {"y": _number("value"), "tooltip": tips}},
+    ]
+    return _spec(rows, layers, x=x, xOffset=offset, color=_series("rater", raters, [ACCENT, MUTED, *SERIES]))
 
 
-def reliability(rows: Sequence[Row], *, level: int) -> dict[str, Any]:
-    """Observed frequency against predicted probability, with Wilson intervals and the diagonal."""
-    n = sum(row["n"] for row in rows)
-    spec = _base(
-        f"When it says P(level ≥ {level}) = x, how often is it so?", f"{n:,} test samples; on the line = honest", rows
-    )
-    x = {"field": "predicted", "type": "quantitative", "title": "predicted probability", "scale": {"domain": [0, 1]}}
-    y = {"type": "quantitative", "title": "observed share", "scale": {"domain": [0, 1]}}
-    diagonal = {"data": {"values": [{"a": 0}, {"a": 1}]}, "mark": {"type": "line", "color": "#999", "strokeDash": [4, 4]}, "encoding": {"x": {"field": "a", "type": "quantitative"}, "y": {"field": "a", "type": "quantitative"}}}  # fmt: skip
-    return spec | {
-        "layer": [
-            diagonal,
-            {"mark": {"type": "rule", "color": ACCENT}, "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}}},
-            {"mark": {"type": "point", "filled": True, "color": ACCENT, "size": 70}, "encoding": {"x": x, "y": {**y, "field": "observed"}}},
+def reliability_spec(rows: Sequence[Row], *, series: Sequence[str]) -> Spec:
+    """Predicted probability against how often it came true. rows: {series, predicted, observed, low, high, n}."""
+    share = {"scale": {"domain": [0, 1]}, "axis": {"tickCount": 5, "labelExpr": "round(100 * datum.value) + ' %'"}}
+    x = {**_number("predicted"), **share, "title": "predicted probability"}
+    y = {**_number("observed"), **share, "title": "share that got there"}
+    color = _series("series", series, [ACCENT, *SERIES])
+    tips = [_tip("series"), *(_tip(key, ".0%") for key in ("predicted", "observed", "low", "high")), _tip("n", ",")]
+    ideal = {
+        "data": {"values": [{"predicted": 0, "observed": 0}, {"predicted": 1, "observed": 1}]},
+        "mark": {**_line(MUTED, 1), "strokeDash": [4, 4]},
+        "encoding": {"x": x, "y": y},
+    }
+    bars = {"type": "rule", "strokeWidth": 1.5}
+    layers: list[Spec] = [
+        ideal,
+        {"mark": bars, "encoding": {"x": x, "y": _number("low"), "y2": {"field": "high"}, "color": color}},
+        {"mark": _dot(60), "encoding": {"x": x, "y": y, "color": color, "tooltip": tips}},
+    ]
+    return _spec(rows, layers, height=300)
+
+
+def _spec(rows: Sequence[Row], layers: Sequence[Spec], *, height: int = _HEIGHT, **shared: Spec) -> Spec:
+    """A layered spec in the page's quiet style; a `y` without a field is laid under the y of every layer."""
+    y = shared.get("y")
+    if y is not None and "field" not in y:
+        del shared["y"]
+        layers = [
+            {**layer, "encoding": {**layer["encoding"], "y": {**layer["encoding"]["y"], **y}}} for layer in layers
         ]
-    }  # fmt: skip
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v6.json",
+        "width": WIDTH,
+        "height": height,
+        "autosize": {"type": "fit-x", "contains": "padding"},
+        "background": None,
+        "data": {"values": list(rows)},
+        "encoding": shared,
+        "layer": list(layers),
+        "config": _CONFIG,
+    }
+
+
+_FONT = "system-ui, -apple-system, 'Segoe UI', 'Noto Sans', sans-serif"
+_CONFIG: Mapping[str, Any] = {
+    "aria": False,
+    "font": _FONT,
+    "view": {"stroke": None},
+    "axis": {
+        "labelColor": MUTED, "titleColor": MUTED, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal",
+        "gridColor": RULE, "domainColor": RULE, "tickColor": RULE, "labelPadding": 6, "titlePadding": 10,
+    },
+    "legend": {"labelColor": INK, "labelFontSize": 12, "symbolType": "circle", "symbolStrokeWidth": 0, "offset": 4},
+}  # fmt: skip
+
+
+def _number(field: str) -> Spec:
+    return {"field": field, "type": "quantitative"}
+
+
+def _tip(field: str, number_format: str | None = None, title: str | None = None) -> Spec:
+    tip = {"field": field, "title": title or field, "type": "quantitative" if number_format else "nominal"}
+    return {**tip, "format": number_format} if number_format else tip
+
+
+def _line(color: str | None, width: float) -> Spec:
+    return {"type": "line", "strokeWidth": width, **({"color": color} if color else {})}
+
+
+def _dot(size: int, color: str | None = None) -> Spec:
+    return {"type": "circle", "size": size, "opacity": 1, **({"color": color} if color else {})}
+
+
+def _series(field: str, names: Sequence[str], colours: Sequence[str]) -> Spec:
+    scale = {"domain": list(names), "range": list(colours)[: len(names)]}
+    legend = {"title": None, "orient": "top"} if len(names) > 1 else None
+    return {"field": field, "type": "nominal", "scale": scale, "legend": legend}
+
+
+def _ages(unit: str) -> Spec:
+    return {**_number("age"), "title": f"{unit} since posting", "axis": {"grid": False, "tickCount": 6}}
+
+
+def _counts(drawn: Sequence[float], indicator: str) -> Spec:
+    """A log axis over what is drawn, with ticks at 1-2-5 steps or whole decades."""
+    low, high = (min(drawn), max(drawn)) if drawn else (1.0, 10.0)
+    domain = [max(low / 1.15, 0.9), max(high * 1.15, 2.0)]
+    axis = {"values": log_ticks(domain[0], domain[1]), "labelExpr": _COUNT_LABEL, "format": "~s"}
+    return {
+        "scale": {"type": "log", "domain": domain, "nice": False},
+        "axis": axis,
+        "title": f"{indicator} (log scale)",
+    }
+
+
+def log_ticks(low: float, high: float, *, most: int = 6) -> list[float]:
+    """Round values inside [low, high] for a log axis: decades, else 1-2-5, else finer; the first with 3 to `most` of them."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    found: list[float] = []
+    for steps in _TICK_STEPS:
+        found = [m * 10.0**e for e in range(first, last + 1) for m in steps if low <= m * 10.0**e <= high]
+        if len(found) >= 3:
+            break
+    return found[:: math.ceil(len(found) / most)] if found else [low, high]
+
+
+def _age_unit(ages_h: Sequence[float]) -> tuple[float, str]:
+    return (24.0, "days") if max(ages_h, default=0.0) > _DAYS_FROM_H else (1.0, "hours")

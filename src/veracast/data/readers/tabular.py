@@ -60,6 +60,7 @@ def assemble(raw: pl.DataFrame, path: Path, options: ReadOptions, *, platform: s
 
     Raises InputError at the first bad row under on_error="stop"; else bad rows become rejects.
     """
+    raw = raw.cast(pl.String)  # a column that a source left wholly blank has no type of its own
     raw = raw.with_columns([pl.lit(None, pl.String).alias(name) for name in RAW if name not in raw.columns])
     raw = raw.with_row_index("source_row", offset=1).with_columns(pl.col("source_row").cast(pl.Int64))
     table = _parse(raw, platform, options.timezone or zone, options.observed_at)

@@ -1,0 +1,464 @@
+"""From the record's scores to the backtest's tables and charts: every rater on every task, and the champion by slices.
+
+Layout only; the single arithmetic is the champion's error as a percentage of another rater's, and e^error for ln counts.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from veracast.core.records import Record
+from veracast.core.scores import Score
+from veracast.report import charts, text
+from veracast.report.charts import Chart, Table
+from veracast.report.tables import read
+
+PARTS = {
+    "platform": "By platform",
+    "level": "By level reached",
+    "topic": "By topic",
+    "follower_decile": "By follower decile (1 = fewest followers)",
+}
+_SLICES = (*PARTS, "age_bucket")
+_BASELINES = ("constant", "median", "persistence", "author", "szabo_huberman", "growth")
+_OTHER_METRICS = ("mse", "acc", "qwk", "spearman", "coverage_50", "coverage_80", "coverage_90")
+_STATES = {"cold": "Cold start: rated at posting", "observed": "Observed: rated with counts in hand"}
+_GOOD_PRECISION = 0.7
+
+
+@dataclass(frozen=True)
+class Task:
+    """One backtest: a task and its target, as the scores name them, with the words of the record where it has any."""
+
+    name: str
+    target: str
+    state: str
+    words: str
+    protocol: str | None
+    n_train: int | None
+    notes: Sequence[str]
+    scores: Sequence[Score]
+
+    @property
+    def unit(self) -> str:
+        """Unit of the error, in words."""
+        return "levels" if self.target == "level" else f"ln {self.target}"
+
+    def errors(self) -> list[Score]:
+        """The error of each rater on the whole test set, best first, unscored last."""
+        whole = [s for s in self.scores if s.name.startswith("mae") and not _part_of(s)]
+        return sorted(whole, key=lambda s: (s.value is None, s.value or 0.0))
+
+    def champion(self) -> Score | None:
+        """The champion's error."""
+        return next((s for s in self.errors() if s.slice.get("champion")), None)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A number with its interval; `left` and `width` place the interval on the row's scale, 0-100."""
+
+    value: str
+    spread: str
+    at: float | None = None
+    left: float = 0.0
+    width: float = 0.0
+
+
+@dataclass(frozen=True)
+class RaterRow:
+    """All scores of one rater on one task."""
+
+    rater: str
+    champion: bool
+    error: Cell
+    others: Sequence[Cell]
+    n: str
+    unscored: str
+
+
+@dataclass(frozen=True)
+class TaskTable:
+    """Raters x metrics of one task."""
+
+    task: Task
+    columns: Sequence[str]
+    rows: Sequence[RaterRow]
+    scale_to: str
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """Raters x tasks of one state and target: the error in each cell, None where a rater was not entered."""
+
+    title: str
+    unit: str
+    heads: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[tuple[Cell, bool] | None]]]
+    sizes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Margin:
+    """The champion of a task against the best baseline."""
+
+    task: str
+    champion: str
+    error: str
+    spread: str
+    factor: str
+    baseline: str
+    baseline_error: str
+    words: str
+
+
+@dataclass(frozen=True)
+class PartGroup:
+    """One task's rows in the table of a slice: (value, n, one cell per rater)."""
+
+    title: str
+    raters: Sequence[str]
+    rows: Sequence[tuple[str, str, Sequence[Cell]]]
+
+
+@dataclass(frozen=True)
+class Alerts:
+    """What a threshold costs and gives; `headline` in words."""
+
+    title: str
+    level: int
+    headline: str
+    rows: Sequence[Sequence[str]]
+
+
+def tasks(record: Record) -> list[Task]:
+    """The backtests of a record, in its order.
+
+    A score names its task in slice `variant`; its target is in the name of the error (`mae`: level, `mae_ln_views`: views).
+    Scores whose name does not tell (spearman, coverage) belong to the last error before them with the same slice.
+    """
+    found: dict[tuple[str, str], list[Score]] = {}
+    last: dict[tuple[Any, ...], str] = {}
+    for score in record.scores:
+        key = tuple(sorted((k, str(v)) for k, v in score.slice.items() if k != "champion"))
+        target = _target(score.name) or last.get(key, "level")
+        last[key] = target
+        name = str(score.slice.get("variant") or _named_by_slice(score))
+        found.setdefault((name, target), []).append(score)
+    facts = {(t.get("task"), t.get("target")): t for t in record.counts.get("tasks") or ()}
+    return [_task(name, target, scores, facts.get((name, target), {})) for (name, target), scores in found.items()]
+
+
+def _named_by_slice(score: Score) -> str:
+    horizon = score.slice.get("horizon")
+    state = str(score.slice.get("state", "all"))
+    return state if horizon is None else f"{state}, horizon {text.value_text(horizon)}"
+
+
+def _target(name: str) -> str | None:
+    if name.startswith("mae_ln_"):
+        return name.removeprefix("mae_ln_")
+    return "level" if name in ("mae", "mse", "acc", "qwk") else None
+
+
+def _task(name: str, target: str, scores: Sequence[Score], facts: dict[str, Any]) -> Task:
+    words = text.sentence(str(facts.get("words") or name))
+    if facts and target == "level" and "level" not in words.lower():
+        words += ", as a level"
+    state = str(facts.get("state") or scores[0].slice.get("state") or "")
+    notes = tuple(str(note) for note in facts.get("notes") or ())
+    return Task(name, target, state, words, facts.get("protocol"), facts.get("n_train"), notes, scores)
+
+
+def _part_of(score: Score) -> str | None:
+    return next((key for key in _SLICES if key in score.slice), None)
+
+
+def margins(found: Sequence[Task]) -> list[Margin]:
+    """The champion of each task against the best baseline on the same test set."""
+    return [m for m in map(_margin, found) if m is not None]
+
+
+def _margin(task: Task) -> Margin | None:
+    best = task.champion()
+    if best is None or best.value is None:
+        return None
+    others = [s for s in task.errors() if s.slice.get("rater") in _BASELINES and s is not best and s.value is not None]
+    other = others[0] if others else None
+    return Margin(
+        task=task.words,
+        champion=text.rater(str(best.slice.get("rater"))),
+        error=f"{_error(best.value, task)} {task.unit}",
+        spread=_spread(best, task),
+        factor="" if task.target == "level" else f"a factor of {math.exp(best.value):.2f}",
+        baseline=text.MISSING if other is None else text.rater(str(other.slice.get("rater"))),
+        baseline_error="" if other is None else _error(other.value, task),
+        words="no other baseline could rate" if other is None else _compared(best, other),
+    )
+
+
+def _compared(best: Score, other: Score) -> str:
+    if not best.value or not other.value:
+        return "not comparable: an error is 0"
+    change = 100 * (best.value / other.value - 1)
+    if abs(change) < 0.5:
+        return "no difference"
+    words = f"{abs(change):.0f} % {'less' if change < 0 else 'more'} error"
+    ends = (best.low, best.high, other.low, other.high)
+    if None not in ends and best.low <= other.high and other.low <= best.high:  # type: ignore[operator]
+        words += "; the intervals overlap"
+    return words
+
+
+def _error(value: float | None, task: Task) -> str:
+    return text.decimal(value, digits=2 if task.target == "level" else 3)
+
+
+def _spread(score: Score, task: Task) -> str:
+    return text.spread(score.low, score.high, lambda v: _error(v, task))
+
+
+def task_table(task: Task) -> TaskTable:
+    """Every rater's scores on one task, best first."""
+    errors = task.errors()
+    top = max((s.high if s.high is not None else s.value or 0.0 for s in errors), default=0.0) or 1.0
+    whole = {(s.slice.get("rater"), s.name): s for s in task.scores if not _part_of(s)}
+    metrics = [name for name in _OTHER_METRICS if any((s.slice.get("rater"), name) in whole for s in errors)]
+    rows = []
+    for score in errors:
+        others = [whole.get((score.slice.get("rater"), name)) for name in metrics]
+        rows.append(
+            RaterRow(
+                rater=text.rater(str(score.slice.get("rater"))),
+                champion=bool(score.slice.get("champion")),
+                error=_cell(score, task, top=top),
+                others=[_other(name, s) for name, s in zip(metrics, others, strict=True)],
+                n=f"{score.n:,}",
+                unscored=f"{score.n_unscored:,}",
+            )
+        )
+    return TaskTable(task, [text.METRICS[name] for name in metrics], rows, _error(top, task))
+
+
+def _cell(score: Score, task: Task, *, top: float | None = None) -> Cell:
+    cell = Cell(_error(score.value, task), _spread(score, task))
+    if top is None or score.value is None:
+        return cell
+    low, high = (score.value if end is None else end for end in (score.low, score.high))
+    return Cell(cell.value, cell.spread, 100 * score.value / top, 100 * low / top, 100 * (high - low) / top)
+
+
+def _other(name: str, score: Score | None) -> Cell:
+    style = text.percent if name in text.PERCENT_METRICS else text.decimal
+    return (
+        Cell(text.MISSING, "") if score is None else Cell(style(score.value), text.spread(score.low, score.high, style))
+    )
+
+
+def matrices(found: Sequence[Task]) -> list[Matrix]:
+    """Raters x tasks, one table per state and target; cold and observed never share one."""
+    groups: dict[tuple[str, str], list[Task]] = {}
+    for task in found:
+        groups.setdefault((task.state, task.target), []).append(task)
+    ordered = sorted(groups.items(), key=lambda item: list(_STATES).index(item[0][0]) if item[0][0] in _STATES else 9)
+    return [_matrix(state, group) for (state, _), group in ordered]
+
+
+def _matrix(state: str, group: Sequence[Task]) -> Matrix:
+    names = list(dict.fromkeys(s.slice.get("rater") for task in group for s in task.errors()))
+    rows = []
+    for name in names:
+        cells: list[tuple[Cell, bool] | None] = []
+        for task in group:
+            score = next((s for s in task.errors() if s.slice.get("rater") == name), None)
+            cells.append(None if score is None else (_cell(score, task), bool(score.slice.get("champion"))))
+        rows.append((text.rater(str(name)), cells))
+    sizes = [f"{max((s.n + s.n_unscored for s in task.errors()), default=0):,}" for task in group]
+    target = "level" if group[0].target == "level" else group[0].target
+    title = f"{_STATES.get(state, text.sentence(state))} – error of the {target}"
+    return Matrix(title, group[0].unit, [task.words for task in group], rows, sizes)
+
+
+def age_chart(task: Task, id: str) -> Chart | None:
+    """Error against observation age, champion first, persistence as reference; None with fewer than two ages."""
+    rows = [_age_row(s) for s in task.scores if s.name.startswith("mae") and "age_bucket" in s.slice]
+    measured = [row for row in rows if row["value"] is not None]
+    buckets = sorted({row["bucket"] for row in measured}, key=_bucket_start)
+    if len(buckets) < 2:
+        return None
+    best = task.champion()
+    first = text.rater(str(best.slice.get("rater"))) if best else ""
+    raters = sorted({row["rater"] for row in measured}, key=lambda name: (name != first, name))
+    sizes = {bucket: max(row["n"] for row in measured if row["bucket"] == bucket) for bucket in buckets}
+    drawn = [{**row, "bucket": _tick(row["bucket"], sizes)} for row in measured]
+    spec = charts.age_error_spec(drawn, unit=task.unit, raters=raters, buckets=[_tick(b, sizes) for b in buckets])
+    ordered = sorted(rows, key=lambda row: (_bucket_start(row["bucket"]), row["rater"] != first, row["rater"]))
+    cells = [(_dash(r["bucket"]), r["rater"], _error(r["value"], task), text.spread(r["low"], r["high"], lambda v: _error(v, task)).strip("[]"), f"{r['n']:,}", f"{r['n_unscored']:,}") for r in ordered]  # fmt: skip
+    reference = ", beside persistence" if len(raters) > 1 and text.RATERS["persistence"] in raters else ""
+    return Chart(
+        id=id,
+        title=f"Error of {first or 'each rater'} against the age of the video when rated{reference}",
+        caption=f"{task.words}. n = {sum(sizes.values()):,} test samples; bars are 95 % bootstrap intervals.",
+        svg=charts.draw(spec, id),
+        spec=spec,
+        table=Table(("Age", "Rater", f"MAE ({task.unit})", "95 % interval", "n", "Unscored"), cells, text_columns=2),
+    )
+
+
+def _age_row(score: Score) -> dict[str, Any]:
+    row = {"bucket": str(score.slice["age_bucket"]), "rater": text.rater(str(score.slice.get("rater")))}
+    return {
+        **row,
+        "value": score.value,
+        "low": score.low,
+        "high": score.high,
+        "n": score.n,
+        "n_unscored": score.n_unscored,
+    }
+
+
+def _tick(bucket: str, sizes: dict[str, int]) -> str:
+    return f"{_dash(bucket)}|n {sizes[bucket]:,}"
+
+
+def _dash(bucket: str) -> str:
+    return bucket.replace("-", "–").replace("<", "< ").replace(">", "> ")
+
+
+def _bucket_start(bucket: str) -> float:
+    """Hours at which an age bucket begins: `<6 h` -> -1, `2-7 d` -> 48, `>28 d` -> 672.5; unknown ones last."""
+    number = re.search(r"\d+(\.\d+)?", bucket)
+    if number is None:
+        return math.inf
+    hours = float(number[0]) * (24 if bucket.rstrip().endswith("d") else 1)
+    return -1.0 if bucket.startswith("<") else hours + (0.5 if bucket.startswith(">") else 0.0)
+
+
+def parts(found: Sequence[Task]) -> list[tuple[str, str, list[PartGroup]]]:
+    """(key, title, one group per task) for each slice; a slice that no score has comes with no groups."""
+    return [(key, title, [g for g in (_part(task, key) for task in found) if g]) for key, title in PARTS.items()]
+
+
+def _part(task: Task, key: str) -> PartGroup | None:
+    scores = [s for s in task.scores if s.name.startswith("mae") and _part_of(s) == key]
+    if not any(s.value is not None for s in scores):
+        return None
+    raters = sorted(
+        {str(s.slice.get("rater")) for s in scores if s.value is not None}, key=lambda r: (not _leads(scores, r), r)
+    )
+    by = {(str(s.slice[key]), str(s.slice.get("rater"))): s for s in scores}
+    sizes = {value: max(s.n for (v, _), s in by.items() if v == value) for value, _ in by}
+    values = sorted(sizes, key=lambda v: (float(v), "") if key in ("level", "follower_decile") else (-sizes[v], v))
+    rows = []
+    for value in values:
+        cells = [_cell(by[value, r], task) if (value, r) in by else Cell(text.MISSING, "") for r in raters]
+        rows.append((text.platform(value) if key == "platform" else text.clean(value), f"{sizes[value]:,}", cells))
+    heads = [text.rater(r) + (" (champion)" if _leads(scores, r) else "") for r in raters]
+    return PartGroup(f"{task.words} – MAE in {task.unit}", heads, rows)
+
+
+def _leads(scores: Iterable[Score], rater: str) -> bool:
+    return any(s.slice.get("champion") and str(s.slice.get("rater")) == rater for s in scores)
+
+
+def reliability_charts(record: Record, found: Sequence[Task]) -> list[Chart]:
+    """One diagram per task: predicted P(level >= k) against how often it came true."""
+    return [
+        _reliability(task, frame, f"reliability-{i}", found)
+        for i, (task, frame) in enumerate(_by_task(record, "reliability"))
+    ]
+
+
+def _reliability(task: str, frame: pl.DataFrame, id: str, found: Sequence[Task]) -> Chart:
+    columns = ["predicted", "observed", "low", "high", "n"]
+    rows = [{"series": f"level ≥ {r['level_at_least']}", **{c: r[c] for c in columns}} for r in frame.sort("level_at_least", "predicted").iter_rows(named=True)]  # fmt: skip
+    series = list(dict.fromkeys(row["series"] for row in rows))
+    sizes = {name: sum(row["n"] for row in rows if row["series"] == name) for name in series}
+    spec = charts.reliability_spec(rows, series=series[:3])
+    cells = [(r["series"], text.percent(r["predicted"]), text.percent(r["observed"], certain=True), text.spread(r["low"], r["high"], text.percent).strip("[]"), f"{r['n']:,}") for r in rows]  # fmt: skip
+    return Chart(
+        id=id,
+        title=f"Are the probabilities right? {_words(task, found)}",
+        caption=f"On the dashed line a forecast of 30 % comes true 30 times in 100. {text.rater(frame['rater'][0])}, n = {max(sizes.values(), default=0):,}; bars are 95 % Wilson intervals.",
+        svg=charts.draw(spec, id),
+        spec=spec,
+        table=Table(("Event", "Predicted", "Came true", "95 % interval", "n"), cells),
+    )
+
+
+def _by_task(record: Record, kind: str) -> Iterator[tuple[str, pl.DataFrame]]:
+    for (task,), frame in read(record, kind).group_by(["task"], maintain_order=True):
+        yield str(task), frame
+
+
+def _words(name: str, found: Sequence[Task]) -> str:
+    states = {task.name: task.words.removesuffix(", as a level") for task in found}
+    return states.get(name, text.sentence(name))
+
+
+def alerts(record: Record, found: Sequence[Task]) -> list[Alerts]:
+    """Thresholds with the precision and the review load to expect, per task."""
+    result = []
+    for name, frame in _by_task(record, "alerts"):
+        frame = frame.sort("threshold")
+        level = int(frame["level_at_least"][0])
+        title = f"{_words(name, found)} ({text.rater(frame['rater'][0])}, n = {int(frame['n'].max() or 0):,})"  # type: ignore[arg-type]
+        rows = [_alert(item) for item in frame.iter_rows(named=True)]
+        result.append(Alerts(title, level, _headline(frame, level), rows))
+    return result
+
+
+def _alert(item: dict[str, Any]) -> tuple[str, ...]:
+    right = text.percent(item["precision"], certain=True) if item["flagged"] else "nothing flagged"
+    between = text.spread(item["low"], item["high"], text.percent).strip("[]")
+    found = text.percent(item["recall"], certain=True)
+    return (
+        f"> {text.percent(item['threshold'])}",
+        f"{item['flagged']:,}",
+        _per_day(item["flagged_per_day"]),
+        right,
+        between,
+        found,
+    )
+
+
+def _per_day(value: float | None) -> str:
+    return text.decimal(value, digits=1) if value is None or value < 10 else f"{value:,.0f}"
+
+
+def _headline(frame: pl.DataFrame, level: int) -> str:
+    """The lowest threshold that is right at least 7 times in 10, in words."""
+    good = frame.filter((pl.col("precision") >= _GOOD_PRECISION) & (pl.col("flagged") > 0))
+    if good.is_empty():
+        return "No threshold flags videos of which 7 in 10 get there."
+    item = good.row(0, named=True)
+    load = "" if item["flagged_per_day"] is None else f"{_per_day(item['flagged_per_day'])} videos a day, "
+    between = text.spread(item["low"], item["high"], text.percent)
+    got = (
+        ""
+        if item["recall"] is None
+        else f"; finds {text.percent(item['recall'], certain=True)} of those that get there"
+    )
+    right = f"{text.percent(item['precision'], certain=True)} right {between}".rstrip()
+    return f"Flag P(level ≥ {level}) > {text.percent(item['threshold'])}: {load}{right} of {item['flagged']:,} flagged{got}."
+
+
+def unscored(found: Sequence[Task]) -> list[tuple[str, str, str]]:
+    """(task, raters, why not) where raters could not score the test set, wholly or in part."""
+    rows: list[tuple[str, str, str]] = []
+    for task in found:
+        missing: dict[tuple[int, int], list[str]] = {}
+        for score in task.errors():
+            if score.n_unscored:
+                missing.setdefault((score.n_unscored, score.n + score.n_unscored), []).append(
+                    text.rater(str(score.slice.get("rater")))
+                )
+        for (n, of), raters in missing.items():
+            rows.append((task.words, ", ".join(raters), f"{n:,} of {of:,} samples"))
+    return rows

@@ -1,0 +1,71 @@
+"""Commands as a user types them: exit codes, one line for a fault, the JSON contract."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from veracast.cli.main import app
+from veracast.data.dataset import Dataset
+
+RUNNER = CliRunner()
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs"])
+def test_every_command_has_help(command: str) -> None:
+    done = RUNNER.invoke(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert "Usage:" in done.output
+
+
+def test_a_users_fault_is_one_line_and_exit_2(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["run", str(tmp_path / "missing.csv"), "--quiet"])
+    assert done.exit_code == 2
+    assert done.stderr == f"veracast: {tmp_path}/missing.csv: no such file -> check the path\n"
+
+
+def test_a_fault_with_json_is_json(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["run", str(tmp_path), "--json"])
+    body = json.loads(done.stdout)
+    assert (done.exit_code, body["status"]) == (2, "failed")
+    assert "is a directory" in body["verdict"]
+
+
+def test_unknown_keys_are_told_with_the_nearest(tmp_path: Path) -> None:
+    done = RUNNER.invoke(app, ["run", str(tmp_path), "--set", "horizn_days=3", "--set", "fans=lagged", "--quiet"])
+    assert done.exit_code == 2
+    assert "unknown key horizn_days, did you mean horizon_days?" in done.stderr
+
+
+def test_train_then_rate_an_export_without_outcomes(world: Dataset, tmp_path: Path) -> None:
+    sets = ["--set", "raters=constant,szabo_huberman", "--horizon-days", "14"]
+    trained = RUNNER.invoke(
+        app, ["train", str(world.path), "--to", str(tmp_path / "m"), *sets, "--out", str(tmp_path / "t"), "--quiet"]
+    )
+    assert trained.exit_code == 0, trained.stderr
+    fresh = tmp_path / "fresh.csv"
+    fresh.write_text(
+        "vid_id,user_name,vid_caption,vid_postTime,vid_scrapeTime,vid_duration,vid_nview,vid_nlike\n"
+        "1,a,seen,2024-10-01 00:00:00,2024-10-03 00:00:00,00:30,1000,50\n2,b,unseen,2024-10-01 00:00:00,2024-10-03 00:00:00,00:30,,\n"
+    )
+    rated = RUNNER.invoke(
+        app, ["rate", str(fresh), "--model", str(tmp_path / "m"), "--out", str(tmp_path / "r"), "--json"]
+    )
+    body = json.loads(rated.stdout)
+    assert rated.exit_code == 0, body
+    assert (body["counts"]["rated"], body["counts"]["n_unscored"]) == (2, 0)
+    assert set(body) == {
+        "schema_version",
+        "run",
+        "report",
+        "kind",
+        "status",
+        "verdict",
+        "counts",
+        "scores",
+        "findings",
+        "artefacts",
+    }
