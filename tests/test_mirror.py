@@ -16,20 +16,20 @@ def sources() -> set[str]:
     return {str(path.relative_to(SOURCE)) for path in found} - NO_CODE
 
 
-def tested() -> set[str]:
+def with_tests() -> set[str]:
     found = (path for path in TESTS.rglob("test_*.py") if path.parent != TESTS)
     return {str(path.relative_to(TESTS).with_name(path.name.removeprefix("test_"))) for path in found}
 
 
 def test_every_source_file_has_its_test() -> None:
-    assert sources() - tested() - OWED == set()
+    assert sources() - with_tests() - OWED == set()
 
 
 def test_nothing_owed_is_already_paid_or_gone() -> None:
-    assert OWED & tested() == set()
+    assert OWED & with_tests() == set()
     assert sources() >= OWED
 
 
 def test_every_test_has_its_source_file() -> None:
     # ingest_bad_input is a second test of data/ingest.py, kept apart for its length
-    assert tested() - sources() - NO_CODE - {"data/ingest_bad_input.py"} == set()
+    assert with_tests() - sources() - NO_CODE - {"data/ingest_bad_input.py"} == set()
