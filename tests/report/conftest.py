@@ -152,8 +152,9 @@ def build(
     status: str = "ok",
     kind: str = "run",
     explained: int = 4,
+    hidden: int | None = None,
 ) -> Path:
-    """Write the run; returns its folder."""
+    """Write the run; returns its folder. `hidden`: the video whose views are not published, only its likes."""
     rng = np.random.default_rng(5)
     chances = np.sort(rng.uniform(0.0, 1.0, n_open))
     ratings = [video(i, float(p) if levels else None, age_h=0.0 if i == 5 else 30.0) for i, p in enumerate(chances)]

@@ -49,6 +49,18 @@ def test_only_web_addresses_are_linked(record: Record) -> None:
     assert next(r for r in tables.portfolio(record).rows if r.video_id == "douyin:0000").url is None
 
 
+def test_a_counter_the_platform_hides_gives_way_to_another(build_run: Builder, tmp_path: Path) -> None:
+    rows = {
+        row.video_id: row for row in tables.portfolio(load_record(build_run(tmp_path / "r", n_open=3, hidden=1))).rows
+    }
+    assert (rows["kuaishou:0001"].counter, rows["kuaishou:0001"].now, rows["kuaishou:0001"].forecast) == (
+        "likes",
+        "77",
+        "88",
+    )
+    assert rows["douyin:0000"].counter is None
+
+
 def test_ties_fall_back_on_level_forecast_id(build_run: Builder, tmp_path: Path) -> None:
     rows = tables.portfolio(load_record(build_run(tmp_path / "r", levels=False, n_open=5))).rows
     assert [row.point for row in rows] == [6_000.0, 4_800.0, 3_600.0, 2_400.0, 1_200.0]
@@ -79,8 +91,8 @@ def test_explained_videos_follow_the_portfolio(record: Record) -> None:
 
 def test_leaks_needing_attention_come_first(record: Record) -> None:
     assert [(leak.status, leak.found) for leak in tables.leaks(record)] == [
-        ("open", "12 of 400"),
-        ("unchecked", "could not be checked"),
+        ("not handled", "12 of 400"),
+        ("unchecked", "–"),
         ("handled", "549 of 549"),
         ("clear", "0 of 300"),
     ]

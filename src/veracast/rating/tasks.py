@@ -31,6 +31,7 @@ LABEL_TRAIN_SHARE = 0.6
 PAPER_CUT = dt.datetime(2024, 12, 20, 15, 59, 59, tzinfo=dt.UTC)  # end of 2024-12-20 in Shanghai
 HORIZON_TOLERANCE = 0.25  # a crawl within a quarter of the horizon counts as the outcome
 HORIZON_CHOICES_DAYS = (1.0, 3.0, 7.0, 14.0, 28.0)
+MAX_DAILY_GAP_DAYS = 2.5  # a daily list with a day missing now and then
 _MIN_PUBLISHED = 0.5
 
 
@@ -43,7 +44,7 @@ class Shape:
     points_median: float  # real crawls per video that has any
     videos_with_3: int
     crawl_days: int  # different days on which anything was crawled
-    gap_days: float | None  # median days between crawls of one video
+    gap_days: float | None  # nine in ten gaps between crawls of one video are shorter, in days
     main: str  # the counter that most platforms publish, views first
     indicators: tuple[str, ...]  # counters published often enough to forecast
 
@@ -62,7 +63,7 @@ def shape_of(dataset: Dataset, points: pl.DataFrame) -> Shape:
         points_median=_median(per_video),
         videos_with_3=int((per_video >= 3).sum()),
         crawl_days=points["observed_at"].dt.date().n_unique(),
-        gap_days=_median(gaps["gap"]) if gaps.height else None,
+        gap_days=float(np.quantile(gaps["gap"].to_numpy(), 0.9)) if gaps.height else None,
         main=main,
         indicators=tuple(name for name in INDICATORS if published[name] >= _MIN_PUBLISHED),
     )
@@ -74,7 +75,7 @@ def task_kinds(shape: Shape) -> tuple[str, ...]:
         return ("levels",)
     if shape.crawl_days <= 20 and shape.points_median <= 2:
         return ("retrospective", "points")
-    if shape.gap_days is not None and shape.gap_days <= 1.5 and shape.videos_with_3 >= 100:
+    if shape.gap_days is not None and shape.gap_days <= MAX_DAILY_GAP_DAYS and shape.videos_with_3 >= 100:
         return ("points",)
     return ("horizon",)
 

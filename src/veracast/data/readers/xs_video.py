@@ -237,8 +237,13 @@ def _members(body: bytes) -> Iterator[tuple[str, bytes]]:
 def _table(samples: dict[str, Sample]) -> pl.DataFrame:
     """Raw columns, times and ids parsed; what does not parse is null here and rejected next."""
     rows = list(samples.values())
-    names = [name for name in Sample.__struct_fields__ if name not in ("comments", "history")]
-    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in names}
+    names = Sample.__struct_fields__[: -len(("comments", "history"))]  # the two nested fields stand last
+    values = zip(*(msgspec.structs.astuple(row)[: len(names)] for row in rows), strict=True)
+    columns: dict[str, list[Any]] = (
+        {name: list(column) for name, column in zip(names, values, strict=True)}
+        if rows
+        else {name: [] for name in names}
+    )
     floats = {"duration_s": pl.Float64}
     ints = {name: pl.Int128 for name in ("level", *_COUNTERS)}
     types: dict[str, Any] = {name: {**floats, **ints}.get(name, pl.String) for name in names}
