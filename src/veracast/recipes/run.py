@@ -153,7 +153,7 @@ def fit_model(
 ) -> Model:
     """Champions of the backtests, fitted on every outcome known as of now, for the states that will be rated."""
     maker, shape = prepared.maker, prepared.shape
-    released = shape.released_levels > 0.5
+    released = "levels" in prepared.kinds  # else a level is what the rule makes of the counts at the horizon
     every = {"cold": maker.cold, "observed": maker.pairs}
     trains = {state: every[state]() for state in states}
     labels = {state: maker.labelled(state) for state in trains} if released else trains
