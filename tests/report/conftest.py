@@ -159,6 +159,13 @@ def build(
     chances = np.sort(rng.uniform(0.0, 1.0, n_open))
     ratings = [video(i, float(p) if levels else None, age_h=0.0 if i == 5 else 30.0) for i, p in enumerate(chances)]
     ahead = [forecast(rating, i) for i, rating in enumerate(ratings)]
+    if hidden is not None:
+        keys = {key: ahead[hidden][key] for key in ("video_id", "role", "task")}
+        no_views = {**keys, "indicator": "views"}
+        others = [
+            {**keys, "indicator": name, "now": n, "point": n + 11.0} for name, n in (("collects", 5), ("likes", 77))
+        ]
+        ahead[hidden : hidden + 1] = [no_views, *others]
     closed = [
         {**video(1_000 + i, 0.4), "role": "test", "task": "level-observed", "level_truth": i % 10} for i in range(300)
     ]

@@ -51,7 +51,8 @@ def test_only_web_addresses_are_linked(record: Record) -> None:
 
 def test_a_counter_the_platform_hides_gives_way_to_another(build_run: Builder, tmp_path: Path) -> None:
     rows = {
-        row.video_id: row for row in tables.portfolio(load_record(build_run(tmp_path / "r", n_open=3, hidden=1))).rows
+        row.video_id: row
+        for row in tables.portfolio(load_record(build_run(tmp_path / "r", n_open=3, hidden=1, explained=1))).rows
     }
     assert (rows["kuaishou:0001"].counter, rows["kuaishou:0001"].now, rows["kuaishou:0001"].forecast) == (
         "likes",

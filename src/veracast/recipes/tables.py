@@ -50,7 +50,9 @@ def write(
     """Write every table; `samples` are the portfolio's. Returns the counts of the record."""
     ratings, forecasts = _portfolio(samples, prepared, model, config)
     closed_ratings, closed_forecasts = _closed(results, prepared, model, config)
-    shown = ratings.sort("p_alert", "video_id", descending=[True, False], nulls_last=True).head(config.explained)
+    shown = ratings.sort("p_alert", "level_expected", "video_id", descending=[True, True, False], nulls_last=True).head(
+        config.explained
+    )
     all_ratings = pl.concat([ratings, *closed_ratings]).sort("role", "task", "video_id", "rated_at", "rater")
     writer.table("ratings", "ratings", all_ratings)
     all_forecasts = [f for f in (forecasts, *closed_forecasts) if f.height]

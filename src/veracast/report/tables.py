@@ -47,6 +47,7 @@ class Row:
     age_h: float | None
     now: str
     now_count: int | None
+    counter: str | None  # the counter of this row, where it is not the run's main one
     forecast: str
     forecast_80: str
     point: float | None
@@ -105,7 +106,7 @@ class Explained:
 
 @dataclass(frozen=True)
 class Leak:
-    """A leak check in words; status is one of handled, open, clear, unchecked."""
+    """A leak check in words; status is one of `not handled`, unchecked, handled, clear."""
 
     check: str
     found: str
@@ -146,9 +147,7 @@ def portfolio(record: Record) -> Portfolio:
     """Open videos sorted by P(level >= k), then expected level, then forecast, then id."""
     names = names_of(record)
     ratings = read(record, "ratings").filter(pl.col("role") == "open")
-    forecasts = read(record, "forecasts").filter((pl.col("role") == "open") & (pl.col("indicator") == names.indicator))
-    wanted = ["video_id", "now", "point", "low_80", "high_80"]
-    joined = ratings.join(forecasts.select(wanted).unique("video_id", keep="first"), on="video_id", how="left")
+    joined = ratings.join(_main_forecasts(record, names), on="video_id", how="left")
     order = ["p_alert", "level_expected", "point", "video_id"]
     joined = joined.sort(order, descending=[True, True, True, False], nulls_last=True)
     shown = joined.head(MOST_ROWS).iter_rows(named=True)
@@ -159,6 +158,16 @@ def portfolio(record: Record) -> Portfolio:
         has_forecasts=joined["point"].is_not_null().any(),
         names=names,
     )
+
+
+def _main_forecasts(record: Record, names: Names) -> pl.DataFrame:
+    """One forecast per open video: of the main counter, else of the first counter that could be forecast."""
+    frame = read(record, "forecasts").filter((pl.col("role") == "open") & pl.col("point").is_not_null())
+    order = [names.indicator, *(name for name in text.COUNTERS if name != names.indicator)]
+    rank = pl.col("indicator").replace_strict(order, range(len(order)), default=len(order), return_dtype=pl.Int64)
+    first = frame.sort(rank, maintain_order=True)
+    wanted = ["video_id", "indicator", "now", "point", "low_80", "high_80"]
+    return first.unique("video_id", keep="first", maintain_order=True).select(wanted)
 
 
 def _row(rank: int, item: dict[str, Any], names: Names) -> Row:
@@ -179,6 +188,7 @@ def _row(rank: int, item: dict[str, Any], names: Names) -> Row:
         age_h=item["age_h"],
         now=text.count(item["now"]),
         now_count=item["now"],
+        counter=item["indicator"] if item["indicator"] != names.indicator else None,
         forecast=text.rough(item["point"]),
         forecast_80=text.spread(item["low_80"], item["high_80"], text.rough),
         point=item["point"],
@@ -262,7 +272,7 @@ def _neighbour(item: dict[str, Any]) -> Neighbour:
     ends = points[:1] + points[-1:] if len(points) > 1 else points
     path = " → ".join(f"{text.count(value)} at {text.age(age)}" for age, value in ends)
     return Neighbour(
-        name=f"similar {item['rank']}",
+        name=str(item["rank"]),
         title=text.cut(item["title"]),
         platform=text.platform(item["platform"]),
         distance=text.decimal(item["distance"], digits=1),
@@ -289,7 +299,7 @@ def _similar_chart(
     return Chart(
         id=f"{id}-similar",
         title=f"{text.sentence(indicator)} of the most similar past videos",
-        caption=f"n = {text.plural(len(neighbours), 'past video')}; dots are published counts.",
+        caption=f"n = {text.plural(len(neighbours), 'past video')}, numbered as in the table below; dots are published counts.",
         svg=charts.draw(spec, f"{id}-similar"),
         spec=spec,
         table=Table(("Video", "Age", text.sentence(indicator)), rows),
@@ -308,17 +318,17 @@ _CHECKS = {
 
 def leaks(record: Record) -> list[Leak]:
     """The leak report, what needs attention first."""
-    order = {"open": 0, "unchecked": 1, "handled": 2, "clear": 3}
+    order = {"not handled": 0, "unchecked": 1, "handled": 2, "clear": 3}
     found = [_leak(item) for item in read(record, "leaks").iter_rows(named=True)]
     return sorted(found, key=lambda leak: order[leak.status])
 
 
 def _leak(item: dict[str, Any]) -> Leak:
     if item["found"] is None or item["of"] == 0:
-        status, shown = "unchecked", "could not be checked"
+        status, shown = "unchecked", text.MISSING
     else:
         of = "" if item["of"] is None else f" of {item['of']:,}"
-        status = "clear" if item["found"] == 0 else "handled" if item["handled"] else "open"
+        status = "clear" if item["found"] == 0 else "handled" if item["handled"] else "not handled"
         shown = f"{item['found']:,}{of}"
     check = _CHECKS.get(item["check"], text.sentence(str(item["check"]).replace("_", " ")))
     return Leak(check=check, found=shown, detail=text.clean(item["detail"] or ""), status=status)

@@ -23,6 +23,7 @@ _BEYOND = 1e12
 _JOINERS = {"\u200d", "\ufe0e", "\ufe0f"}
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+COUNTERS = ("views", "likes", "comments", "shares", "collects", "coins", "danmaku")
 PLATFORMS = {
     "douyin": "Douyin", "kuaishou": "Kuaishou", "xigua": "Xigua", "toutiao": "Toutiao", "bilibili": "Bilibili",
     "youtube": "YouTube", "tiktok": "TikTok",
