@@ -104,7 +104,6 @@ def _counts(
         "level_rule_evidence": model.rule.evidence,
         "level_rule_check": _rule_check(prepared),
         "censored": _censored(prepared),
-        "looks_at_test": 1,
     }
 
 
