@@ -28,6 +28,14 @@ class FittedRater(Protocol):
         ...
 
 
+class PointOnly:
+    """A rater without a level distribution of its own."""
+
+    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
+        """None: residuals stand in for a distribution of its own."""
+        return None
+
+
 class Rater(Protocol):
     """A way to forecast one target from samples (rating/samples.py says which columns they have).
 

@@ -113,12 +113,13 @@ def comment_facts(comments: pl.DataFrame) -> pl.DataFrame:
 
 
 def list_facts(links: pl.DataFrame) -> pl.DataFrame:
-    """List positions per video: the latest, the best so far and the number of listings so far."""
+    """List positions per video: the latest, the previous and the best so far, and the length of the list at that crawl."""
     listed = links.filter(pl.col("kind") == "list_position").sort("video_id", "observed_at")
     return listed.select(
         "video_id",
         known_at=pl.col("observed_at"),
         list_position=pl.col("value"),
+        list_length=pl.len().over("target", "observed_at"),
         prev_list_position=pl.col("value").shift(1).over("video_id"),
         best_list_position=pl.col("value").cum_min().over("video_id"),
     )
@@ -127,15 +128,24 @@ def list_facts(links: pl.DataFrame) -> pl.DataFrame:
 def follower_facts(snapshots: pl.DataFrame, videos: pl.DataFrame, fans: Fans) -> pl.DataFrame:
     """Follower counts by author under one of three rules.
 
-    lagged: from real crawls of the author's videos only, known from the crawl on. as-released: the source's synthetic
-    posting-time rows count as well (a leak where they are copied back from a later crawl). off: no facts.
+    lagged: from real crawls of the author's videos only, known from the crawl on. as-released: a leak, to be measured and
+    not used: the source's posting-time rows count (copied back from a later crawl), and a video without one
+    takes its first crawl's count as known at posting. off: no facts.
     """
     if fans == "off":
         return pl.DataFrame(
             schema={"author_id": pl.String, "known_at": snapshots.schema["observed_at"], "fans": pl.Int64}
         )
-    rows = snapshots if fans == "as-released" else snapshots.filter(~pl.col("synthetic"))
+    rows = _backdated(snapshots, videos) if fans == "as-released" else snapshots.filter(~pl.col("synthetic"))
     named = rows.join(videos.select("video_id", "author_id"), on="video_id").filter(
         pl.col("author_id").is_not_null() & pl.col("followers").is_not_null()
     )
     return named.group_by("author_id", pl.col("observed_at").alias("known_at")).agg(fans=pl.col("followers").max())
+
+
+def _backdated(snapshots: pl.DataFrame, videos: pl.DataFrame) -> pl.DataFrame:
+    """All snapshots, and for videos without a posting-time row their first crawl once more, dated to the posting."""
+    told = snapshots.filter("synthetic").select("video_id")
+    first = snapshots.join(told, on="video_id", how="anti").sort("observed_at").unique("video_id", keep="first")
+    first = first.join(videos.select("video_id", "posted_at"), on="video_id").with_columns(observed_at="posted_at")
+    return pl.concat([snapshots, first.select(snapshots.columns)])

@@ -9,7 +9,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -20,11 +22,12 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import FittedRater, Rater
 from veracast.rating.intervals import Calibration, calibrate
 
-FOLDS = 3
+FOLDS = 5
 VALIDATION_SHARE = 0.2
 MIN_SCORED = 0.95
 MIN_TRAIN = 20
 TIE = 1.01
+WORKERS = max(1, min(4, os.cpu_count() or 1))
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,14 @@ class Task:
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """What a fitted rater says of n rows: point (n,); level distribution (n, 10) where it has one."""
+
+    point: np.ndarray
+    probs: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
 class Rated:
     """A rater on a task: how it validated, its forecasts of both sides, and its calibration."""
 
@@ -56,9 +67,8 @@ class Rated:
     validation_scored: float
     fitted: FittedRater
     calibration: Calibration
-    out_of_fold: np.ndarray  # (n asked training rows,)
-    out_of_fold_probs: np.ndarray | None  # (n asked, 10)
-    test_point: np.ndarray  # (n test rows,)
+    out_of_fold: Forecast  # of the asked training rows
+    test: Forecast
 
 
 @dataclass(frozen=True)
@@ -101,21 +111,28 @@ def choose(rated: Sequence[Rated]) -> str:
     return next(near).rater
 
 
+def forecast(fitted: FittedRater, samples: pl.DataFrame) -> Forecast:
+    """All that a fitted rater has to say of the samples."""
+    if samples.is_empty():
+        return Forecast(point=np.empty(0))
+    return Forecast(point=fitted.predict(samples), probs=fitted.level_probs(samples))
+
+
 def _rate(rater: Rater, train: pl.DataFrame, test: pl.DataFrame, *, target: str, seed: int) -> Rated:
-    mae, scored = _validate(rater, train, target=target, seed=seed)
-    point, probs = cross_fit(rater, train, target=target, seed=seed)
-    asked = train.filter("asked")
-    fitted = rater.fit(train, target=target, seed=seed)
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:  # boosters leave the interpreter while they train
+        final = pool.submit(rater.fit, train, target=target, seed=seed)
+        validation = pool.submit(_validate, rater, train, target=target, seed=seed)
+        held_out = cross_fit(rater, train, target=target, seed=seed)
+        (mae, scored), fitted = validation.result(), final.result()
     return Rated(
         rater=rater.name,
         target=target,
         validation_mae=mae,
         validation_scored=scored,
         fitted=fitted,
-        calibration=calibrate(asked, point, target=target),
-        out_of_fold=point,
-        out_of_fold_probs=probs,
-        test_point=fitted.predict(test) if test.height else np.empty(0),
+        calibration=calibrate(train.filter("asked"), held_out.point, target=target),
+        out_of_fold=held_out,
+        test=forecast(fitted, test),
     )
 
 
@@ -134,27 +151,38 @@ def _validate(rater: Rater, train: pl.DataFrame, *, target: str, seed: int) -> t
     return (float(error[finite].mean()) if finite.any() else None), float(finite.mean())
 
 
-def cross_fit(
-    rater: Rater, train: pl.DataFrame, *, target: str, seed: int, folds: int = FOLDS
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Forecasts of the asked training rows by folds that never saw the video: points (n,) and level distribution."""
+def cross_fit(rater: Rater, train: pl.DataFrame, *, target: str, seed: int, folds: int = FOLDS) -> Forecast:
+    """Forecasts of the asked training rows, each by a fold that never saw its video."""
     asked = train.filter("asked")
     fold_of_train, fold_of_asked = _fold(train, folds), _fold(asked, folds)
-    point = np.full(asked.height, np.nan)
-    probs: np.ndarray | None = None
-    for fold in range(folds):
+
+    def one(fold: int) -> tuple[np.ndarray, Forecast] | None:
         inside, held = train.filter(fold_of_train != fold), fold_of_asked == fold
-        rows = np.flatnonzero(held.to_numpy())
-        if inside.is_empty() or not len(rows):
-            continue
+        if inside.is_empty() or not held.any():
+            return None
         fitted = rater.lighter().fit(inside, target=target, seed=seed)
-        part = asked.filter(held)
-        point[rows] = fitted.predict(part)
-        own = fitted.level_probs(part)
-        if own is not None:
-            probs = np.full((asked.height, own.shape[1]), np.nan) if probs is None else probs
-            probs[rows] = own
-    return point, probs
+        return np.flatnonzero(held.to_numpy()), forecast(fitted, asked.filter(held))
+
+    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+        parts = [part for part in pool.map(one, range(folds)) if part is not None]
+    return Forecast(
+        point=_filled(asked.height, [(rows, part.point) for rows, part in parts]),
+        probs=_together(asked.height, [(rows, part.probs) for rows, part in parts]),
+    )
+
+
+def _together(n: int, parts: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> np.ndarray | None:
+    known = [(rows, values) for rows, values in parts if values is not None]
+    return _filled(n, known) if known else None
+
+
+def _filled(n: int, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+    """Rows put back in their places; NaN where no part has them."""
+    shape = parts[0][1].shape[1:] if parts else ()
+    whole = np.full((n, *shape), np.nan)
+    for rows, values in parts:
+        whole[rows] = values
+    return whole
 
 
 def _fold(samples: pl.DataFrame, folds: int) -> pl.Series:

@@ -14,10 +14,13 @@ from veracast.data import as_of
 from veracast.data.schema import INDICATORS
 
 GROUPS = ("author_id", "topic", "category", "platform")
-_FANS_MAX_AGE = "the author's followers as last published before the rating"
+_PER_VIEW = ("likes", "comments", "shares", "collects", "coins", "danmaku")
+_MIN_H = 0.25  # ages and gaps under a quarter of an hour count as that
 
 FEATURES: dict[str, str] = {
     "age_h": "hours since posting",
+    "ln_age": "ln of the hours since posting",
+    "ln_gap": "ln of the hours from now to the target time",
     "target_age_h": "hours from posting to the target time",
     "gap_h": "hours from now to the target time",
     "log_age_ratio": "ln of target age over age now",
@@ -31,9 +34,15 @@ FEATURES: dict[str, str] = {
     "since_first_h": "hours since the first crawl",
     "first_age_h": "age in hours at the first crawl",
     "list_position": "position in the list at the last crawl (1 = top)",
+    "list_share": "position over the length of the list at the last crawl (0 = top, 1 = end)",
+    "list_length": "videos on the list at the last crawl",
     "list_move": "change of list position since the previous crawl",
     "best_list_position": "best list position so far",
+    **{f"{name}_per_view": f"ln of {name} over views" for name in _PER_VIEW},
+    "shares_per_like": "ln of shares over likes",
+    "views_per_fan": "ln of views over followers",
     "fans": "ln(1 + followers) under the run's rule for follower counts",
+    "music_uses": "ln(1 + videos with the same music) as counted at the crawl: only where the run admits crawl-time counts",
     "duration": "ln of the duration in seconds",
     "title_chars": "characters in the title",
     "description_chars": "characters in the description",
@@ -49,6 +58,8 @@ FEATURES: dict[str, str] = {
     **{f"{by}_first_ln": f"mean ln count at first sight, same {by.removesuffix('_id')}" for by in GROUPS},
     **{f"{by}_growth": f"mean ln growth per unit of log age, same {by.removesuffix('_id')}" for by in GROUPS},
     "vs_author": "ln count now minus the author's mean so far",
+    "vs_author_first": "ln count now minus the author's mean at first sight",
+    "author_gain": "the author's mean ln count so far minus its mean at first sight",
     "reposts": "earlier copies of the same text on other accounts",
 }
 
@@ -76,17 +87,22 @@ def features(
     table = _static(table, links)
     for by in GROUPS:
         table = _group(table, snapshots, videos, by=by, indicator=indicator)
-    facts = as_of.follower_facts(snapshots, videos, fans)
-    table = as_of.known(facts, table, by="author_id").rename({"known_at": "fans_at"})
+    table = _fans(table, snapshots, videos, links, fans)
     age_h = _hours(pl.col("at") - pl.col("posted_at"))
     target_age_h = _hours(pl.col("target_at") - pl.col("posted_at"))
     table = table.with_columns(
         f_fans=_ln("fans"),
+        f_views_per_fan=_ln("views") - _ln("fans"),
+        f_music_uses=_ln("music_uses"),
         f_age_h=age_h,
         f_target_age_h=target_age_h,
         f_gap_h=target_age_h - age_h,
-        f_log_age_ratio=(target_age_h.clip(0.25) / age_h.clip(0.25)).log(),
+        f_ln_age=age_h.clip(_MIN_H).log(),
+        f_ln_gap=(target_age_h - age_h).clip(_MIN_H).log(),
+        f_log_age_ratio=(target_age_h.clip(_MIN_H) / age_h.clip(_MIN_H)).log(),
         f_vs_author=_ln(indicator) - pl.col("f_author_id_mean_ln"),
+        f_vs_author_first=_ln(indicator) - pl.col("f_author_id_first_ln"),
+        f_author_gain=pl.col("f_author_id_mean_ln") - pl.col("f_author_id_first_ln"),
     )
     keep = [*states.columns, "platform", "author_id", "topic", "posted_at", *[f"now_{name}" for name in INDICATORS]]
     return table.select(*keep, *[pl.col(f"f_{name}").cast(pl.Float64) for name in FEATURES])
@@ -104,8 +120,8 @@ def _own_counts(
     table = as_of.known(as_of.snapshot_facts(snapshots), table, by="video_id").rename({"known_at": "seen_at"})
     table = as_of.known(as_of.list_facts(links), table, by="video_id").drop("known_at")
     table = as_of.known(as_of.comment_facts(comments), table, by="video_id").drop("known_at")
-    age_h = _hours(pl.col("seen_at") - pl.col("posted_at")).clip(0.25)
-    prev_age_h = _hours(pl.col("prev_at") - pl.col("posted_at")).clip(0.25)
+    age_h = _hours(pl.col("seen_at") - pl.col("posted_at")).clip(_MIN_H)
+    prev_age_h = _hours(pl.col("prev_at") - pl.col("posted_at")).clip(_MIN_H)
     recent = {name: _ln(name) - _ln(f"prev_{name}") for name in INDICATORS}
     return table.with_columns(
         *[_ln(name).alias(f"f_ln_{name}") for name in INDICATORS],
@@ -113,16 +129,32 @@ def _own_counts(
         *[(pl.col(name) / age_h).log1p().alias(f"f_rate_{name}") for name in ("views", "likes")],
         *[value.alias(f"f_recent_{name}") for name, value in recent.items()],
         *[(_ln(name) - _ln(f"first_{name}")).alias(f"f_total_{name}") for name in ("views", "likes")],
+        *[(_ln(name) - _ln("views")).alias(f"f_{name}_per_view") for name in _PER_VIEW],
         f_speed_views=recent["views"] / (age_h.log() - prev_age_h.log()),
         f_point=pl.col("point").fill_null(0),
         f_since_prev_h=_hours(pl.col("seen_at") - pl.col("prev_at")),
         f_since_first_h=_hours(pl.col("seen_at") - pl.col("first_at")),
         f_first_age_h=_hours(pl.col("first_at") - pl.col("posted_at")),
+        f_shares_per_like=_ln("shares") - _ln("likes"),
         f_list_position="list_position",
+        f_list_share=pl.col("list_position") / pl.col("list_length"),
+        f_list_length="list_length",
         f_list_move=pl.col("list_position") - pl.col("prev_list_position"),
         f_best_list_position="best_list_position",
         f_comments_seen=_ln("comments_seen"),
     )
+
+
+def _fans(
+    table: pl.DataFrame, snapshots: pl.DataFrame, videos: pl.DataFrame, links: pl.DataFrame, fans: as_of.Fans
+) -> pl.DataFrame:
+    """Columns fans and music_uses under the run's rule; crawl-time music counts only where it is `as-released`."""
+    facts = as_of.follower_facts(snapshots, videos, fans)
+    table = as_of.known(facts, table, by="author_id").drop("known_at")
+    if fans != "as-released":
+        return table.with_columns(music_uses=pl.lit(None, pl.Float64))
+    uses = links.filter(pl.col("kind") == "music").group_by("video_id").agg(music_uses=pl.col("value").max())
+    return table.join(uses, on="video_id", how="left", maintain_order="left")
 
 
 def _static(table: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
@@ -165,8 +197,8 @@ def _group(
     own_ln = pl.when(seen).then(_ln(indicator)).otherwise(0.0)
     own_first = pl.when(seen).then(_ln(f"first_{indicator}")).otherwise(0.0)
     own_growth = pl.when(grown).then(_ln(indicator) - _ln(f"first_{indicator}")).otherwise(0.0)
-    first_age = _hours(pl.col("first_at") - pl.col("posted_at")).clip(0.25).log()
-    own_span = pl.when(grown).then(_hours(pl.col("seen_at") - pl.col("posted_at")).clip(0.25).log() - first_age)
+    first_age = _hours(pl.col("first_at") - pl.col("posted_at")).clip(_MIN_H).log()
+    own_span = pl.when(grown).then(_hours(pl.col("seen_at") - pl.col("posted_at")).clip(_MIN_H).log() - first_age)
     n = pl.col("n_videos") - seen.cast(pl.Int64)
     span = pl.col("sum_log_age_gain") - own_span.otherwise(0.0)
     some = pl.when(n > 0)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from veracast.core.errors import InputError
 from veracast.core.files import write_json
 from veracast.core.levels import LevelRule, rule_from_dict
 from veracast.core.protocols import LEVELS, FittedRater, Rater
-from veracast.rating.evaluate import cross_fit
+from veracast.rating.evaluate import Forecast, cross_fit, forecast
 from veracast.rating.intervals import COVERAGES, Calibration, calibrate
 from veracast.rating.raters import rater as rater_named
 
@@ -115,11 +116,14 @@ def fit_part(rater: Rater, train: pl.DataFrame, *, target: str, seed: int) -> Pa
         known = known.filter(pl.col(f"now_{target}").is_not_null())
     if known.filter("asked").height < MIN_ROWS:
         return None
-    point, _ = cross_fit(rater, known, target=target, seed=seed)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        final = pool.submit(rater.fit, known, target=target, seed=seed)
+        held_out = cross_fit(rater, known, target=target, seed=seed)
+        fitted = final.result()
     return Part(
         rater=rater.name,
-        fitted=rater.fit(known, target=target, seed=seed),
-        calibration=calibrate(known.filter("asked"), point, target=target),
+        fitted=fitted,
+        calibration=calibrate(known.filter("asked"), held_out.point, target=target),
         n_train=known.height,
     )
 
@@ -128,7 +132,7 @@ def ranges_of(train: Sequence[pl.DataFrame]) -> dict[str, tuple[float, float]]:
     """Range of each watched feature over the training frames, without the outermost .1 % on either side."""
     found = {}
     for column in _RANGED:
-        values = np.concatenate([frame[column].drop_nulls().to_numpy() for frame in train])
+        values = np.concatenate([np.empty(0), *[frame[column].drop_nulls().to_numpy() for frame in train]])
         if len(values):
             low, high = np.quantile(values, [_RANGE_SHARE, 1 - _RANGE_SHARE])
             found[column] = (float(low), float(high))
@@ -160,19 +164,20 @@ def rate(samples: pl.DataFrame, model: Model, *, alert_level: int) -> tuple[pl.D
         for indicator in model.indicators:
             part = model.parts.get((state, indicator))
             if part is not None:
-                points[indicator] = part.fitted.predict(rows)
-                forecasts.append(forecast_rows(rows, points[indicator], part.calibration, indicator))
+                found = forecast(part.fitted, rows)
+                points[indicator] = found.point
+                forecasts.append(forecast_rows(rows, found, part.calibration, indicator))
         ratings.append(_rate_levels(rows, points, model, state, alert_level))
     empty_forecasts = pl.DataFrame(schema={"video_id": pl.String})
     return pl.concat(ratings), (pl.concat(forecasts) if forecasts else empty_forecasts)
 
 
-def forecast_rows(rows: pl.DataFrame, point: np.ndarray, calibration: Calibration, indicator: str) -> pl.DataFrame:
+def forecast_rows(rows: pl.DataFrame, found: Forecast, calibration: Calibration, indicator: str) -> pl.DataFrame:
     """Counts at the target with 50/80/90 % intervals; a forecast never falls below what is already counted."""
     now = rows[f"now_{indicator}"].cast(pl.Float64).fill_null(0.0).to_numpy()
-    columns: dict[str, Any] = {"point": np.expm1(np.maximum(point, now))}
+    columns: dict[str, Any] = {"point": np.expm1(np.maximum(found.point, now))}
     for coverage in COVERAGES:
-        bounds = calibration.interval(rows, point, indicator, coverage)
+        bounds = calibration.interval(rows, found.point, indicator, coverage)
         columns[f"low_{coverage}"] = np.expm1(np.maximum(bounds[:, 0], now))
         columns[f"high_{coverage}"] = np.expm1(np.maximum(bounds[:, 1], now))
     frame = rows.select(

@@ -9,7 +9,7 @@ Columns of a sample frame:
   f_*              features as of `at` (rating/features.py)
   now_<indicator>  ln(1 + count) at `at`, null if unknown        y_<indicator>   the same at `target_at`
   now_level        level already reached under the rule (the floor)      y_level         level of the outcome, or as released
-  weight           how much the row counts in training
+  weight           how much the row counts in training (1 unless a task says otherwise)
 """
 
 from __future__ import annotations
@@ -47,9 +47,7 @@ def pair_states(points: pl.DataFrame, *, main: str) -> pl.DataFrame:
     targets = _outcomes(usable)
     pairs = anchors.join(targets, on="video_id").filter(pl.col("target_point") > pl.col("anchor_point"))
     pairs = _thin(pairs.sort("video_id", "anchor_point", "target_point"))
-    return pairs.with_columns(
-        state=pl.lit("observed"), weight=pl.when(pl.col("anchor_point") == 1).then(1.0).otherwise(0.5)
-    )
+    return pairs.with_columns(state=pl.lit("observed"), weight=pl.lit(1.0))
 
 
 def cold_states(points: pl.DataFrame, videos: pl.DataFrame, *, main: str) -> pl.DataFrame:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from zlib import crc32
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -21,6 +21,15 @@ from veracast.core.levels import LevelRule
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
+from veracast.data.splits import (
+    Split,
+    by_hash,
+    chronological,
+    disjoint,
+    posting_quantile,
+    rolling,
+    with_label_gap,
+)
 from veracast.rating.evaluate import Task
 from veracast.rating.samples import add_levels, build_samples, cold_states, label_states, pair_states
 
@@ -31,8 +40,13 @@ LABEL_TRAIN_SHARE = 0.6
 PAPER_CUT = dt.datetime(2024, 12, 20, 15, 59, 59, tzinfo=dt.UTC)  # end of 2024-12-20 in Shanghai
 HORIZON_TOLERANCE = 0.25  # a crawl within a quarter of the horizon counts as the outcome
 HORIZON_CHOICES_DAYS = (1.0, 3.0, 7.0, 14.0, 28.0)
+LATER_ANCHOR_WEIGHT = 0.15  # of pairs that do not start at the first crawl, in a task that does: chosen on inner cuts
+OTHER_TARGET_WEIGHT = 0.5  # of pairs whose target is far from the horizon, in a horizon task
 MAX_DAILY_GAP_DAYS = 2.5  # a daily list with a day missing now and then
 _MIN_PUBLISHED = 0.5
+
+
+SplitBy = Literal["time", "author", "topic", "rolling"]
 
 
 @dataclass(frozen=True)
@@ -92,7 +106,12 @@ def default_horizon_days(points: pl.DataFrame, videos: pl.DataFrame) -> float:
 
 @dataclass(frozen=True)
 class TaskMaker:
-    """Builds the tasks of one data set under one run's rules. `label_gap`: no training outcome later than the test's start."""
+    """Builds the tasks of one data set under one run's rules.
+
+    split: time (chronological), author or topic (chronological, and no author or topic of the test in training; a
+    retrospective task is split by the group alone), rolling (several origins). label_gap: no training outcome later than
+    the test's start.
+    """
 
     dataset: Dataset
     points: pl.DataFrame  # real crawls until the run's as-of
@@ -101,6 +120,7 @@ class TaskMaker:
     horizon_days: float
     fans: Fans
     label_gap: bool
+    split: SplitBy = "time"
 
     def tasks(self, kinds: tuple[str, ...]) -> Iterator[Task]:
         """All tasks of the named kinds that have enough videos on both sides."""
@@ -138,33 +158,34 @@ class TaskMaker:
             if samples.height < MIN_EVALUATED:
                 continue
             notes: tuple[str, ...] = ()
-            cut: dt.datetime | None = PAPER_CUT
+            cut: dt.datetime = PAPER_CUT
             older = samples.filter(pl.col("posted_at") <= PAPER_CUT).height
             if min(older, samples.height - older) < MIN_EVALUATED / 2:
-                cut = _quantile_cut(samples, LABEL_TRAIN_SHARE)
+                cut = posting_quantile(samples, LABEL_TRAIN_SHARE)
                 side = "no" if older == 0 else f"only {older:,}"
                 notes = (
                     f"The paper's date cut (train up to 2024-12-20) leaves {side} {state} training samples "
                     f"and {samples.height - older:,} after it here: "
                     f"the {state} samples are cut 60/40 by posting time instead.",
                 )
-            yield self._cut(f"level-{state}", words, state, "level", samples, cut, notes=notes)
+            yield from self._in_time(f"level-{state}", words, state, "level", samples, cut, notes=notes)
 
     def _points(self) -> Iterator[Task]:
-        samples = self.pairs()
+        first = pl.col("anchor_point") == 1
+        samples = self.pairs().with_columns(weight=pl.when(first).then(1.0).otherwise(LATER_ANCHOR_WEIGHT))
         main = self.shape.main
         for k in POINTS:
-            asked = (pl.col("anchor_point") == 1) & (pl.col("target_point") == k)
+            asked = first & (pl.col("target_point") == k)
             marked = samples.with_columns(asked=asked)
             evaluated = marked.filter("asked")
             if evaluated.height < MIN_EVALUATED:
                 continue
             words = f"{main} at the {_ordinal(k)} crawl from the first"
-            if self._by_author():
-                yield self._author_split(f"point-{k}", words, "observed", marked, float(k))
+            if self._retrospectively():
+                yield self._retrospective_task(f"point-{k}", words, "observed", marked, float(k))
             else:
-                cut = _quantile_cut(evaluated, TRAIN_SHARE)
-                yield self._cut(f"point-{k}", words, "observed", main, marked, cut, horizon=float(k))
+                cut = posting_quantile(evaluated, TRAIN_SHARE)
+                yield from self._in_time(f"point-{k}", words, "observed", main, marked, cut, horizon=float(k))
 
     def _horizon(self) -> Iterator[Task]:
         main, days = self.shape.main, self.horizon_days
@@ -172,83 +193,86 @@ class TaskMaker:
         for state, samples in (("cold", self.cold()), ("observed", self.pairs())):
             closest = (pl.col("f_target_age_h") / 24 - days).abs()
             best = closest == closest.min().over("video_id", "anchor_point")
-            marked = samples.with_columns(asked=near & best)
+            marked = samples.with_columns(
+                asked=near & best, weight=pl.when(near).then(1.0).otherwise(OTHER_TARGET_WEIGHT)
+            )
             evaluated = marked.filter("asked")
             if evaluated.height < MIN_EVALUATED:
                 continue
             words = f"{main} {days:g} days after posting, rated " + (
                 "at posting" if state == "cold" else "at each earlier crawl"
             )
-            cut = _quantile_cut(evaluated, TRAIN_SHARE)
-            yield self._cut(f"horizon-{state}", words, state, main, marked, cut, horizon=days)
+            cut = posting_quantile(evaluated, TRAIN_SHARE)
+            yield from self._in_time(f"horizon-{state}", words, state, main, marked, cut, horizon=days)
 
     def _retrospective(self) -> Iterator[Task]:
         samples = self.cold().with_columns(asked=pl.col("target_point") == 1)
         if samples.filter("asked").height >= MIN_EVALUATED:
             words = f"{self.shape.main} at the crawl, age given, from what stood at posting"
-            yield self._author_split("at-crawl", words, "cold", samples, None)
+            yield self._retrospective_task("at-crawl", words, "cold", samples, None)
 
-    def _by_author(self) -> bool:
+    def _retrospectively(self) -> bool:
         return "retrospective" in task_kinds(self.shape)
 
-    def _author_split(self, name: str, words: str, state: str, samples: pl.DataFrame, horizon: float | None) -> Task:
-        """Authors on one side each, by a hash of the pseudonym; validation order is a second hash."""
-        key = pl.coalesce("author_id", "video_id")
-        hashed = samples.select(key.alias("key")).to_series()
-        unique = hashed.unique().to_list()
-        split = hashed.replace_strict(
-            {k: crc32(f"split:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64
-        )
-        order = hashed.replace_strict(
-            {k: crc32(f"order:{k}".encode()) / 2**32 for k in unique}, return_dtype=pl.Float64
-        )
-        samples = samples.with_columns(order=order, side=split)
+    def _retrospective_task(
+        self, name: str, words: str, state: str, samples: pl.DataFrame, horizon: float | None
+    ) -> Task:
+        """Groups on one side each (authors, or topics if the run says so), because no split in time is possible."""
+        by = "topic" if self.split == "topic" else "author_id"
         note = (
             "Retrospective: the crawls are too close together for any outcome to have been known when later videos were "
-            "posted, so training outcomes were not available then; authors are kept apart instead of times."
+            f"posted, so training outcomes were not available then; {by.removesuffix('_id')}s are kept apart instead of times."
         )
+        split = by_hash(samples, by=by, train_share=TRAIN_SHARE)
         return Task(
             name=name,
             words=words,
             state=state,
             target=self.shape.main,
-            train=samples.filter(pl.col("side") < TRAIN_SHARE),
-            test=samples.filter((pl.col("side") >= TRAIN_SHARE) & pl.col("asked")),
+            train=split.train,
+            test=split.test,
             protocol="retrospective",
             horizon=horizon,
             notes=(note,),
         )
 
-    def _cut(
+    def _in_time(
         self,
         name: str,
         words: str,
         state: str,
         target: str,
         samples: pl.DataFrame,
-        cut: dt.datetime | None,
+        cut: dt.datetime,
         *,
         horizon: float | None = None,
         notes: tuple[str, ...] = (),
-    ) -> Task:
-        train = samples.filter(pl.col("posted_at") <= cut)
-        test = samples.filter((pl.col("posted_at") > cut) & pl.col("asked"))
-        if self.label_gap and test.height:
-            before = train.height
-            train = train.filter(pl.col("target_at").is_null() | (pl.col("target_at") <= test["at"].min()))
-            notes = (
-                *notes,
-                f"Label gap: {before - train.height:,} training outcomes later than the test's start left out.",
+    ) -> Iterator[Task]:
+        """One task, or one per origin, split by posting time under the run's rules."""
+        splits = list(rolling(samples)) if self.split == "rolling" else [chronological(samples, cut)]
+        for number, split in enumerate(splits, start=1):
+            several = self.split == "rolling"
+            split = self._ruled(split)
+            yield Task(
+                name=f"{name}-origin-{number}" if several else name,
+                words=f"{words} (origin {number})" if several else words,
+                state=state,
+                target=target,
+                train=split.train,
+                test=split.test,
+                protocol=self._protocol(),
+                horizon=horizon,
+                notes=(*(() if several else notes), *split.notes),
             )
-        return Task(
-            name=name, words=words, state=state, target=target, train=train, test=test, horizon=horizon, notes=notes
-        )
 
+    def _ruled(self, split: Split) -> Split:
+        if self.split in ("author", "topic"):
+            split = disjoint(split, by="author_id" if self.split == "author" else "topic")
+        return with_label_gap(split) if self.label_gap else split
 
-def _quantile_cut(samples: pl.DataFrame, share: float) -> dt.datetime:
-    """Posting time up to which the oldest `share` of the videos' samples lie."""
-    times = samples["posted_at"].sort()
-    return times[max(0, int(share * samples.height) - 1)]  # type: ignore[no-any-return]
+    def _protocol(self) -> str:
+        names = {"time": "chronological", "rolling": "rolling origin"}
+        return names.get(self.split, f"chronological, {self.split}-disjoint")
 
 
 def _share(flags: pl.Series) -> float:

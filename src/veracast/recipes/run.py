@@ -29,10 +29,11 @@ from veracast.rating.evaluate import TaskResult, evaluate
 from veracast.rating.model import STATES, Model, fit_part, ranges_of
 from veracast.rating.raters import NAMES, RATERS, rater
 from veracast.rating.samples import add_levels, build_samples, open_states, real_points
-from veracast.rating.tasks import Shape, TaskMaker, default_horizon_days, shape_of, task_kinds
+from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.recipes import tables
 from veracast.report.page import write_report
 
+NOTHING_LEARNT = "no rater could be trained: fewer than 30 outcomes are known as of now"
 XS_PLATFORMS = {"douyin", "kuaishou", "xigua", "toutiao", "bilibili"}
 
 
@@ -56,8 +57,9 @@ class Config:
     tasks: tuple[str, ...] = ()  # levels, points, horizon, retrospective; empty = what the data allows
     level_rule: str = "auto"  # auto | quantile | xs-video-recovered | a TOML file
     alert_level: int = 6
-    fans: Literal["off", "lagged", "as-released"] = "off"
-    label_gap: bool = False
+    fans: Literal["off", "lagged", "as-released"] = "lagged"  # lagged: only counts of crawls before the rating
+    split: SplitBy = "time"  # author, topic: also no author or topic of the test in training; rolling: several origins
+    label_gap: bool = False  # no training outcome later than the test's start
     # bookkeeping
     explained: int = 40  # open videos with a fan chart, reasons and similar videos
     seed: int = 0
@@ -90,7 +92,9 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         results = backtest(prepared, config, progress)
         with progress.step("model on all that is known"):
             samples = open_samples(prepared)
-            model = fit_model(prepared, results, config, states=samples["state"].unique().sort().to_list() or STATES)
+            model = fit_model(prepared, results, config, states=samples["state"].unique().sort().to_list())
+        if samples.height and not model.parts:
+            raise NotMeasuredError(NOTHING_LEARNT)
         with progress.step("rate and explain"):
             written = tables.write(writer, prepared, results, model, config, samples)
         scores = tables.scores(results, config.seed)
@@ -122,6 +126,7 @@ def prepare(dataset: Dataset, config: Config) -> Prepared:
         horizon_days=horizon,
         fans=config.fans,
         label_gap=config.label_gap,
+        split=config.split,
     )
     kinds = config.tasks or task_kinds(shape)
     return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker)
@@ -151,7 +156,10 @@ def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) ->
 def fit_model(
     prepared: Prepared, results: Sequence[TaskResult], config: Config, *, states: Sequence[str] = STATES
 ) -> Model:
-    """Champions of the backtests, fitted on every outcome known as of now, for the states that will be rated."""
+    """Champions of the backtests, fitted on every outcome known as of now, for the states that will be rated.
+
+    `parts` is empty where nothing could be trained (or no state was asked for).
+    """
     maker, shape = prepared.maker, prepared.shape
     released = "levels" in prepared.kinds  # else a level is what the rule makes of the counts at the horizon
     every = {"cold": maker.cold, "observed": maker.pairs}
@@ -167,8 +175,6 @@ def fit_model(
             found = fit_part(champion, frame, target=target, seed=config.seed)
             if found is not None:
                 parts[state, target] = found
-    if not parts:
-        raise NotMeasuredError("no rater could be trained: fewer than 30 outcomes are known as of now")
     return Model(
         rule=maker.rule,
         main=shape.main,
@@ -199,6 +205,11 @@ def verdict(written: dict[str, Any], scores: Sequence[Score], results: Sequence[
         f"{flagged:,} of {n_open:,} open videos are more likely than not to reach level {config.alert_level}"
         f" ({there:,} already have)"
     )
+    if n_open == 0:
+        head = (
+            f"no video is open any more on {written['as_of']:.10}: the latest was posted on {written['last_posted']:.10} "
+            f"and the horizon is {written['horizon_days']:g} days (an earlier --as-of rates the videos of that day)"
+        )
     if not results:
         return f"{head}; nothing could be backtested on this data, so no error is known."
     first = results[0]

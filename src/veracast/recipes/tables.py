@@ -17,7 +17,7 @@ from veracast.explain.numbers import contribution_rows
 from veracast.explain.retrieved import nearest
 from veracast.rating.alerts import alerts, reliability
 from veracast.rating.buckets import age_bucket
-from veracast.rating.evaluate import Rated, TaskResult
+from veracast.rating.evaluate import Forecast, Rated, TaskResult
 from veracast.rating.features import FEATURES
 from veracast.rating.metrics import backtest_scores, sliced
 from veracast.rating.model import Model, forecast_rows, level_rows, rate
@@ -91,6 +91,7 @@ def _counts(
     first = results[0] if results else None
     return {
         "as_of": prepared.as_of.isoformat(),
+        "last_posted": prepared.dataset.videos["posted_at"].max().isoformat(),  # type: ignore[union-attr]
         "horizon_days": prepared.horizon_days,
         "open": ratings.height,
         "alerts_open": int((ratings["p_alert"] > 0.5).sum()),
@@ -184,32 +185,30 @@ def _closed(
         rated, task = result.of(result.champion), result.task
         train = task.train.filter(pl.col(f"y_{result.target}").is_not_null() & pl.col("asked"))
         sides = (
-            ("test", task.test, rated.test_point, None),
-            ("train_cross_fitted", train, rated.out_of_fold, rated.out_of_fold_probs),
+            ("test", task.test, rated.test),
+            ("train_cross_fitted", train, rated.out_of_fold),
         )
-        for role, rows, point, own in sides:
+        for role, rows, found in sides:
             if rows.is_empty():
                 continue
             if result.target == "level":
-                probs = _probs(rated, rows, point, own)
+                probs = _probs(rated, rows, found)
                 levels = level_rows(rows, probs, model, {}, rater=rated.rater, alert_level=config.alert_level)
                 ratings.append(_dress(levels, prepared, role=role, task=task.name))
             else:
-                found = forecast_rows(rows, point, rated.calibration, result.target)
-                forecasts.append(_dress_forecasts(found, role=role, task=task.name))
+                counts = forecast_rows(rows, found, rated.calibration, result.target)
+                forecasts.append(_dress_forecasts(counts, role=role, task=task.name))
     return ratings, forecasts
 
 
-def _probs(rated: Rated, rows: pl.DataFrame, point: np.ndarray, own: np.ndarray | None) -> np.ndarray:
+def _probs(rated: Rated, rows: pl.DataFrame, found: Forecast) -> np.ndarray:
     """The rater's own level distribution where it has one, else residuals around its point."""
-    if own is None:
-        own = rated.fitted.level_probs(rows) if len(point) == len(rated.test_point) else None
-    return own if own is not None else rated.calibration.level_probs(rows, point)
+    return found.probs if found.probs is not None else rated.calibration.level_probs(rows, found.point)
 
 
 def backtest_rows(result: TaskResult, rated: Rated) -> pl.DataFrame:
     """BACKTEST rows of one rater on the test set of one task."""
-    test, point = result.task.test, rated.test_point
+    test, point = result.task.test, rated.test.point
     bounds = rated.calibration.interval(test, point, result.target, 80)
     truth = pl.col(f"y_{result.target}")
     frame = test.filter(truth.is_not_null()).select(
@@ -282,7 +281,7 @@ def _decile(test: pl.DataFrame) -> pl.Series:
 
 def _probability_tables(result: TaskResult, alert_level: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     rated, test = result.of(result.champion), result.task.test
-    probs = _probs(rated, test, rated.test_point, None)
+    probs = _probs(rated, test, rated.test)
     truth = test["y_level"].fill_null(float("nan")).to_numpy()
     days = max(1.0, (test["at"].max() - test["at"].min()).total_seconds() / 86_400)  # type: ignore[operator, union-attr]
     where = {"task": result.task.name, "rater": rated.rater}

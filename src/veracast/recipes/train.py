@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from veracast.core.config import to_dict
+from veracast.core.errors import NotMeasuredError
 from veracast.core.files import new_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
@@ -34,6 +35,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         results = run_recipe.backtest(prepared, config.main, progress)
         with progress.step("fit the champions"):
             model = run_recipe.fit_model(prepared, results, config.main)
+        if not model.parts:
+            raise NotMeasuredError(run_recipe.NOTHING_LEARNT)
         with new_folder(config.to, overwrite=config.overwrite) as folder:
             model.save(folder)
         scores = tables.scores(results, config.seed)

@@ -15,13 +15,14 @@ import numpy as np
 import polars as pl
 
 from veracast.core.files import write_json
+from veracast.core.protocols import PointOnly
 
 AUTHOR_MEAN = "f_author_id_mean_ln"
 MIN_KNOWN = 10
 
 
 @dataclass(frozen=True)
-class FittedAuthorMean:
+class FittedAuthorMean(PointOnly):
     """outcome = offset + slope * author mean; `unseen` where there is no author mean."""
 
     offset: float
@@ -31,9 +32,6 @@ class FittedAuthorMean:
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         mean = samples[AUTHOR_MEAN].to_numpy()
         return np.where(np.isnan(mean), self.unseen, self.offset + self.slope * mean)
-
-    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
-        return None
 
     def save(self, folder: Path) -> None:
         write_json(folder / "author.json", {"offset": self.offset, "slope": self.slope, "unseen": self.unseen})

@@ -8,20 +8,18 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from veracast.core.protocols import PointOnly
 from veracast.rating.raters.tables import MedianTable, fit_medians
 
 
 @dataclass(frozen=True)
-class FittedTable:
+class FittedTable(PointOnly):
     """A median table that forecasts the target itself."""
 
     table: MedianTable
 
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         return self.table.lookup(samples)
-
-    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
-        return None
 
     def save(self, folder: Path) -> None:
         self.table.save(folder)

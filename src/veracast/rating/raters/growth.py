@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from veracast.core.files import write_json
+from veracast.core.protocols import PointOnly
 from veracast.rating.raters.szabo_huberman import with_cells
 from veracast.rating.raters.tables import MedianTable, fit_medians
 
@@ -23,7 +24,7 @@ _MIN_RATIO = 0.05
 
 
 @dataclass(frozen=True)
-class FittedGrowth:
+class FittedGrowth(PointOnly):
     """prior: log-age span at which own and group slope weigh alike. decay: own pace goes on at this share."""
 
     target: str
@@ -34,9 +35,6 @@ class FittedGrowth:
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         now = samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return np.asarray(now + _growth(samples, self.table.lookup(with_cells(samples)), self.prior, self.decay))
-
-    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
-        return None
 
     def save(self, folder: Path) -> None:
         write_json(folder / "growth.json", {"target": self.target, "prior": self.prior, "decay": self.decay})

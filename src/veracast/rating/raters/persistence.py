@@ -13,19 +13,17 @@ import numpy as np
 import polars as pl
 
 from veracast.core.files import write_json
+from veracast.core.protocols import PointOnly
 
 
 @dataclass(frozen=True)
-class FittedPersistence:
+class FittedPersistence(PointOnly):
     """Reads today's value of one target."""
 
     target: str
 
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         return samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-
-    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
-        return None
 
     def save(self, folder: Path) -> None:
         write_json(folder / "persistence.json", {"target": self.target})

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from veracast.core.files import write_json
+from veracast.core.protocols import PointOnly
 from veracast.rating.buckets import age_bucket, ratio_bucket
 from veracast.rating.raters.tables import MedianTable, fit_medians
 
@@ -22,7 +23,7 @@ KEYS = ("platform", "ratio", "age")
 
 
 @dataclass(frozen=True)
-class FittedGrowthTable:
+class FittedGrowthTable(PointOnly):
     """now + median growth of the cell, never below now."""
 
     target: str
@@ -31,9 +32,6 @@ class FittedGrowthTable:
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         now = samples[f"now_{self.target}"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
         return np.asarray(now + np.maximum(self.table.lookup(with_cells(samples)), 0.0))
-
-    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
-        return None
 
     def save(self, folder: Path) -> None:
         write_json(folder / "target.json", {"target": self.target})
