@@ -43,10 +43,17 @@ def _fans_copied_back(dataset: Dataset, fans: str) -> Row:
 
 
 def _crawl_counters(dataset: Dataset, fans: str) -> Row:
-    """Music-use counts are those of the crawl; no feature uses their value."""
+    """Music-use counts are those of the crawl: only a run that admits leaks uses them."""
     used = dataset.links.filter((pl.col("kind") == "music") & pl.col("value").is_not_null()).height
-    detail = "Music-use counts known only at the crawl: kept in the links table, used by no feature."
-    return ("crawl_counters_at_posting", used, dataset.links.filter(pl.col("kind") == "music").height, detail, True)
+    leaked = fans == "as-released"
+    did = (
+        "USED by this run: its cold-start scores are flattered"
+        if leaked
+        else "kept in the links table, used by no feature"
+    )
+    detail = f"Music-use counts known only at the crawl: {did}."
+    of = dataset.links.filter(pl.col("kind") == "music").height
+    return ("crawl_counters_at_posting", used, of, detail, not leaked)
 
 
 def _changed_fans(dataset: Dataset, fans: str) -> Row:

@@ -61,6 +61,7 @@ FEATURES: dict[str, str] = {
     "vs_author_first": "ln count now minus the author's mean at first sight",
     "author_gain": "the author's mean ln count so far minus its mean at first sight",
     "reposts": "earlier copies of the same text on other accounts",
+    "level_now": "level already reached under the level rule",
 }
 
 
@@ -77,7 +78,8 @@ def features(
     """`states` (state_id, video_id, at, target_at) with the columns of FEATURES prefixed `f_` and `now_<indicator>`.
 
     indicator: the main counter, used for the histories of author, topic, category and platform.
-    target_at may be null (a label without a date): the three gap features are null then.
+    target_at may be null (a label without a date): the gap features are null then. level_now is null until a level rule is
+    applied (samples.add_levels).
     """
     static = videos.select(
         "video_id", "platform", "author_id", "topic", "category", "posted_at", "duration_s", "title", "description"
@@ -102,6 +104,7 @@ def features(
         f_log_age_ratio=(target_age_h.clip(_MIN_H) / age_h.clip(_MIN_H)).log(),
         f_vs_author=_ln(indicator) - pl.col("f_author_id_mean_ln"),
         f_vs_author_first=_ln(indicator) - pl.col("f_author_id_first_ln"),
+        f_level_now=pl.lit(None, pl.Float64),
         f_author_gain=pl.col("f_author_id_mean_ln") - pl.col("f_author_id_first_ln"),
     )
     keep = [*states.columns, "platform", "author_id", "topic", "posted_at", *[f"now_{name}" for name in INDICATORS]]

@@ -117,7 +117,7 @@ def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fa
 
 
 def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
-    """Columns now_level and y_level: the released level where there is one, else the rule applied to the outcome."""
+    """Columns now_level (also as feature f_level_now) and y_level: the released level where there is one, else the rule's."""
     counts = samples.with_columns(
         [
             pl.col(f"{side}_{name}").exp().sub(1).round().alias(f"{side}_{name}")
@@ -127,7 +127,9 @@ def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
     )
     now = rule.level(_with_plain_names(counts, "now"))
     outcome = rule.level(_with_plain_names(counts, "y"))
-    samples = samples.with_columns(now_level=now.cast(pl.Float64), y_level=outcome.cast(pl.Float64))
+    samples = samples.with_columns(
+        now_level=now.cast(pl.Float64), f_level_now=now.cast(pl.Float64), y_level=outcome.cast(pl.Float64)
+    )
     if "released_level" in samples.columns:
         samples = samples.with_columns(y_level=pl.col("released_level").cast(pl.Float64))
     return samples

@@ -121,6 +121,7 @@ class TaskMaker:
     fans: Fans
     label_gap: bool
     split: SplitBy = "time"
+    states: tuple[str, ...] = ("cold", "observed")
 
     def tasks(self, kinds: tuple[str, ...]) -> Iterator[Task]:
         """All tasks of the named kinds that have enough videos on both sides."""
@@ -154,6 +155,8 @@ class TaskMaker:
             ("cold", "released level, rated at the moment of posting"),
             ("observed", "released level, rated at each crawl but a video's last"),
         ):
+            if state not in self.states:
+                continue
             samples = self.labelled(state)
             if samples.height < MIN_EVALUATED:
                 continue
@@ -171,6 +174,8 @@ class TaskMaker:
             yield from self._in_time(f"level-{state}", words, state, "level", samples, cut, notes=notes)
 
     def _points(self) -> Iterator[Task]:
+        if "observed" not in self.states:
+            return
         first = pl.col("anchor_point") == 1
         samples = self.pairs().with_columns(weight=pl.when(first).then(1.0).otherwise(LATER_ANCHOR_WEIGHT))
         main = self.shape.main
@@ -190,7 +195,8 @@ class TaskMaker:
     def _horizon(self) -> Iterator[Task]:
         main, days = self.shape.main, self.horizon_days
         near = (pl.col("f_target_age_h") / 24 - days).abs() <= days * HORIZON_TOLERANCE
-        for state, samples in (("cold", self.cold()), ("observed", self.pairs())):
+        for state in self.states:
+            samples = self.cold() if state == "cold" else self.pairs()
             closest = (pl.col("f_target_age_h") / 24 - days).abs()
             best = closest == closest.min().over("video_id", "anchor_point")
             marked = samples.with_columns(
@@ -206,6 +212,8 @@ class TaskMaker:
             yield from self._in_time(f"horizon-{state}", words, state, main, marked, cut, horizon=days)
 
     def _retrospective(self) -> Iterator[Task]:
+        if "cold" not in self.states:
+            return
         samples = self.cold().with_columns(asked=pl.col("target_point") == 1)
         if samples.filter("asked").height >= MIN_EVALUATED:
             words = f"{self.shape.main} at the crawl, age given, from what stood at posting"

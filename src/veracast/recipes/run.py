@@ -26,8 +26,10 @@ from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
 from veracast.rating.evaluate import TaskResult, evaluate
+from veracast.rating.leak_cost import LeakCost, leak_cost
 from veracast.rating.model import STATES, Model, fit_part, ranges_of
 from veracast.rating.raters import NAMES, RATERS, rater
+from veracast.rating.raters.lightgbm import LightGBM
 from veracast.rating.samples import add_levels, build_samples, open_states, real_points
 from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.recipes import tables
@@ -90,14 +92,15 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         dataset = _open(config, writer, progress)
         prepared = prepare(dataset, config)
         results = backtest(prepared, config, progress)
+        leaks = leak_costs(prepared, results, config, progress)
         with progress.step("model on all that is known"):
             samples = open_samples(prepared)
             model = fit_model(prepared, results, config, states=samples["state"].unique().sort().to_list())
         if samples.height and not model.parts:
             raise NotMeasuredError(NOTHING_LEARNT)
         with progress.step("rate and explain"):
-            written = tables.write(writer, prepared, results, model, config, samples)
-        scores = tables.scores(results, config.seed)
+            written = tables.write(writer, prepared, results, model, config, samples, leaks)
+        scores = [*tables.scores(results, config.seed), *(leak.leaked for leak in leaks)]
         counts = {**dataset.meta["counts"], **written, "rejects_by_reason": dataset.meta["rejects_by_reason"]}
         status = "ok" if results else "not_measured"
         record = writer.finish(
@@ -151,6 +154,23 @@ def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) ->
         if task.target != "level" and task.train["y_level"].is_not_null().any():
             results.append(evaluate(task, chosen, target="level", seed=config.seed, progress=progress))
     return results
+
+
+def leak_costs(
+    prepared: Prepared, results: Sequence[TaskResult], config: Config, progress: Progress = SILENT
+) -> list[LeakCost]:
+    """What LightGBM would gain on each cold task, on its own target, if crawl-time counts were known at posting."""
+    honest = {r.task.name: r for r in results if r.task.state == "cold" and r.target == r.task.target}
+    if config.fans == "as-released" or not honest or LightGBM().name not in config.raters:
+        return []
+    maker = replace(prepared.maker, fans="as-released", states=("cold",))
+    with progress.step("what crawl-time counts would leak"):
+        found = [
+            leak_cost(honest[task.name], task, LightGBM(), seed=config.seed)
+            for task in maker.tasks(prepared.kinds)
+            if task.name in honest
+        ]
+    return [cost for cost in found if cost is not None]
 
 
 def fit_model(

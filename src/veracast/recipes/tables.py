@@ -19,6 +19,7 @@ from veracast.rating.alerts import alerts, reliability
 from veracast.rating.buckets import age_bucket
 from veracast.rating.evaluate import Forecast, Rated, TaskResult
 from veracast.rating.features import FEATURES
+from veracast.rating.leak_cost import LeakCost
 from veracast.rating.metrics import backtest_scores, sliced
 from veracast.rating.model import Model, forecast_rows, level_rows, rate
 from veracast.rating.raters.lightgbm import FittedLightGBM
@@ -46,6 +47,7 @@ def write(
     model: Model,
     config: Config,
     samples: pl.DataFrame,
+    costs: Sequence[LeakCost] = (),
 ) -> dict[str, Any]:
     """Write every table; `samples` are the portfolio's. Returns the counts of the record."""
     ratings, forecasts = _portfolio(samples, prepared, model, config)
@@ -58,9 +60,9 @@ def write(
     all_forecasts = [f for f in (forecasts, *closed_forecasts) if f.height]
     if all_forecasts:
         writer.table("forecasts", "forecasts", pl.concat(all_forecasts).sort("role", "task", "video_id", "indicator"))
-    rows = [backtest_rows(result, rated) for result in results for rated in result.rated]
-    if rows:
-        writer.table("backtest", "backtest", pl.concat(rows))
+    tested = [backtest_rows(result, rated) for result in results for rated in result.rated]
+    if tested:
+        writer.table("backtest", "backtest", pl.concat(tested))
     levels = [r for r in results if r.target == "level"]
     if levels:
         checks = [_probability_tables(r, config.alert_level) for r in levels]
@@ -79,7 +81,8 @@ def write(
     leaks = leak_report(
         prepared.dataset, fans=config.fans, train=main.train if main else None, test=main.test if main else None
     )
-    writer.table("leaks", "leaks", leaks)
+    rows = [("crawl_time_counts_at_posting", cost.leaked.n, cost.leaked.n, cost.words(), True) for cost in costs]
+    writer.table("leaks", "leaks", pl.concat([leaks, pl.DataFrame(rows, schema=leaks.schema, orient="row")]))
     availability = pl.DataFrame(prepared.dataset.meta["availability"], infer_schema_length=None)
     writer.table("availability", "availability", availability)
     return _counts(prepared, results, model, config, ratings)

@@ -29,6 +29,7 @@ _SLICES = (*PARTS, "age_bucket")
 _BASELINES = ("constant", "median", "persistence", "author", "szabo_huberman", "growth")
 _OTHER_METRICS = ("mse", "acc", "qwk", "spearman", "coverage_50", "coverage_80", "coverage_90")
 _STATES = {"cold": "Cold start: rated at posting", "observed": "Observed: rated with counts in hand"}
+LEAKED = "+leak"
 _GOOD_PRECISION = 0.7
 
 
@@ -141,11 +142,13 @@ def tasks(record: Record) -> list[Task]:
     """The backtests of a record, in its order.
 
     A score names its task in slice `variant`; its target is in the name of the error (`mae`: level, `mae_ln_views`: views).
-    Scores whose name does not tell (spearman, coverage) belong to the last error before them with the same slice.
+    Scores of a measured leak (variant ending in `+leak`) are no backtest: the leak report tells them. Scores whose name does not tell (spearman, coverage) belong to the last error before them with the same slice.
     """
     found: dict[tuple[str, str], list[Score]] = {}
     last: dict[tuple[Any, ...], str] = {}
     for score in record.scores:
+        if str(score.slice.get("variant", "")).endswith(LEAKED):
+            continue
         key = tuple(sorted((k, str(v)) for k, v in score.slice.items() if k != "champion"))
         target = _target(score.name) or last.get(key, "level")
         last[key] = target

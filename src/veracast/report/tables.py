@@ -309,6 +309,7 @@ def _similar_chart(
 _CHECKS = {
     "fans_copied_back": "Follower counts copied back to posting",
     "crawl_counters_at_posting": "Crawl-time counters at posting",
+    "crawl_time_counts_at_posting": "What crawl-time counts would buy",
     "fans_move_between_crawls": "Follower counts that change between crawls",
     "duplicates_across_splits": "Same text in training and test",
     "videos_on_both_sides": "Videos on both sides of the split",

@@ -2,7 +2,7 @@
 
 Counts: the target is ln(growth + .01), growth = ln N(T) - ln N(t) (observed states), or ln N(T) itself (cold starts),
 under the L1 loss, as a mean of a few seeds, half of them with extremely randomised splits (their errors differ).
-Levels: a multiclass model gives the distribution, its mean the point. Trees are plain text on disk. No quantile models:
+Levels: a multiclass model gives the distribution, its median (the point of least MAE) the forecast. Trees are plain text on disk. No quantile models:
 docs/decisions/0003 has the measurement.
 
 Boosters are trained side by side, one thread each: threads of one booster wait for each other at every split, which on
@@ -53,7 +53,7 @@ class FittedLightGBM:
 
     def predict(self, samples: pl.DataFrame) -> np.ndarray:
         if self.kind == "level":
-            return self._probs(samples) @ np.arange(LEVELS)
+            return median_level(self._probs(samples))
         return self._counts(samples, self.raw(samples))
 
     def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
@@ -142,7 +142,7 @@ class LightGBM:
         """Parameters and rounds of every booster."""
         common = {**_COMMON, "min_data_in_leaf": int(np.clip(n // 100, 5, 40))}
         if kind == "level":
-            level = {"objective": "multiclass", "num_class": LEVELS, "num_leaves": 15, "feature_fraction": 0.3}
+            level = {"objective": "multiclass", "num_class": LEVELS, "num_leaves": 7, "learning_rate": 0.1}
             return [({**common, **level, "seed": seed * 1000}, _scaled(self.level_rounds, n))]
         large = n > self.many_rows
         members, rounds = (1, self.rounds // 4) if large else (self.members, _scaled(self.rounds, n))
@@ -161,6 +161,11 @@ class LightGBM:
         if np.isnan(now).any():
             return "direct", y
         return "growth", np.log(np.maximum(y - now, 0.0) + GROWTH_FLOOR)
+
+
+def median_level(probs: np.ndarray) -> np.ndarray:
+    """Lowest level at which the distribution, shape (n, 10), has reached one half, shape (n,): no other has less mean |error|."""
+    return np.asarray((np.cumsum(probs, axis=1) >= 0.5 - 1e-12).argmax(axis=1).astype(float))
 
 
 def _boost(x: np.ndarray, label: np.ndarray, weight: np.ndarray, params: dict[str, Any], rounds: int) -> Any:
