@@ -64,8 +64,7 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     On any exception, Ctrl-C included, it is removed; after kill -9 only a `.partial-` name is left, which nothing reads
     and the next call sweeps up. An existing target is refused unless `overwrite`.
     """
-    if target.exists() and not overwrite and (not target.is_dir() or any(target.iterdir())):
-        raise StorageError(f"{target}: is already there -> choose another name, or remove it first")
+    check_free(target, overwrite=overwrite)
     with storage_faults(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         sweep_partials(target.parent)
@@ -80,6 +79,12 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_free(target: Path, *, overwrite: bool = False) -> None:
+    """Raise StorageError where something but an empty folder stands at `target`, unless it may be overwritten."""
+    if target.exists() and not overwrite and (not target.is_dir() or any(target.iterdir())):
+        raise StorageError(f"{target}: is already there -> choose another name, or remove it first")
 
 
 def sweep_partials(parent: Path) -> list[Path]:

@@ -25,7 +25,7 @@ from veracast.rating.raters import rater as rater_named
 
 MODEL_VERSION = 1
 STATES = ("cold", "observed")
-MIN_ROWS = 30
+MIN_VIDEOS = 30
 _RANGE_SHARE = 0.001  # features beyond the .1 % and 99.9 % quantiles of training are out of distribution
 _RANGED = {"f_age_h": "age", "f_target_age_h": "target age", "f_duration": "duration", "f_fans": "follower count"}
 
@@ -110,11 +110,11 @@ def load_model(folder: Path) -> Model:
 
 
 def fit_part(rater: Rater, train: pl.DataFrame, *, target: str, seed: int) -> Part | None:
-    """Fit a champion on all rows with an outcome and calibrate it by cross-fitting; None with under 30 rows."""
+    """Fit a champion on all rows with an outcome and calibrate it by cross-fitting; None with under 30 videos."""
     known = train.filter(pl.col(f"y_{target}").is_not_null())
     if rater.name in ("persistence", "szabo_huberman", "growth"):
         known = known.filter(pl.col(f"now_{target}").is_not_null())
-    if known.filter("asked").height < MIN_ROWS:
+    if known.filter("asked")["video_id"].n_unique() < MIN_VIDEOS:
         return None
     with ThreadPoolExecutor(max_workers=1) as pool:
         final = pool.submit(rater.fit, known, target=target, seed=seed)

@@ -35,7 +35,7 @@ from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_day
 from veracast.recipes import tables
 from veracast.report.page import write_report
 
-NOTHING_LEARNT = "no rater could be trained: fewer than 30 outcomes are known as of now"
+NOTHING_LEARNT = "no rater could be trained: the outcomes of fewer than 30 videos are known as of now"
 XS_PLATFORMS = {"douyin", "kuaishou", "xigua", "toutiao", "bilibili"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from veracast.core.config import to_dict
 from veracast.core.errors import NotMeasuredError
-from veracast.core.files import new_folder
+from veracast.core.files import check_free, new_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.data.dataset import open_dataset
@@ -29,6 +29,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     """Write the model folder; the record holds the backtest's scores."""
     with RunWriter("train", out, config=to_dict(config), seed=config.seed) as writer:
         source = config.main.sources[0]
+        check_free(config.to, overwrite=config.overwrite)  # before the work, not after it
         dataset = open_dataset(source)
         writer.input_digest("dataset", dataset.meta["digest"])
         prepared = run_recipe.prepare(dataset, config.main)

@@ -2,7 +2,7 @@
 
 Counts such as 304.9K and 1.4M, durations mm:ss, blank = not published. Times without a zone are read as UTC unless
 --timezone says otherwise. `music_id` may have been written as a float: it is an opaque key. Follower and music-use counts
-are those of the crawl.
+are those of the crawl. An export may lack its counters (then its videos can be rated, not learnt from).
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ _4CAT = {
 def sniff(path: Path, head: bytes) -> bool:
     """Header names of the CSV kinds, or Zeeschuimer's envelope."""
     first = head.split(b"\n", 1)[0].lower()
-    flat = b"vid_id" in first and b"vid_nview" in first
-    four_cat = b"plays" in first and b"music_id" in first and b"hashtags" in first
+    flat = b"vid_id" in first and b"vid_posttime" in first
+    four_cat = b"tiktok_url" in first and b"music_id" in first and b"hashtags" in first
     return flat or four_cat or (b'"source_platform"' in head and b"tiktok" in head and b'"data"' in head)
 
 
@@ -74,7 +74,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
     frame = read_csv(path)
     frame = frame.rename({c: c.strip().lower() for c in frame.columns})
     names = _FLAT if "vid_id" in frame.columns else _4CAT
-    need(path, frame, [c for c, name in names.items() if name in ("id", "posted", "views")])
+    need(path, frame, [c for c, name in names.items() if name in ("id", "posted")])  # without counts it can be rated
     raw = frame.select([pl.col(c).alias(name) for c, name in names.items() if c in frame.columns])
     yield assemble(raw, path, options, platform="tiktok", zone="UTC")
 

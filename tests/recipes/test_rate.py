@@ -1,0 +1,80 @@
+"""Rating fresh exports with a saved model: every video gets an answer or a count, outcomes are not needed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import polars as pl
+import pytest
+
+from veracast.core.errors import InputError
+from veracast.core.records import read_table
+from veracast.data.dataset import Dataset
+from veracast.data.ingest import ingest
+from veracast.data.world import START, WorldConfig
+from veracast.data.world_write import write_release
+from veracast.recipes import run as main_job
+from veracast.recipes.rate import Config, run
+from veracast.recipes.train import Config as TrainConfig
+from veracast.recipes.train import run as train
+
+OUTCOMES = ["vid_nview", "vid_nlike", "vid_ncomment", "vid_nshare", "vid_nsave"]
+
+
+@pytest.fixture(scope="module")
+def model(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("model")
+    now = START + dt.timedelta(days=40)
+    main = main_job.Config(sources=(world.path,), as_of=now, horizon_days=14, raters=("constant", "szabo_huberman"))
+    train(TrainConfig(to=place / "model", main=main), place / "run")
+    return place / "model"
+
+
+def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Path) -> None:
+    export = tmp_path / "fresh.json"
+    write_release(WorldConfig(videos=60, days=20, seed=9, frames_per_video=0), export)
+    record = run(Config(sources=(export,), model=model), tmp_path / "rated")
+    ratings, forecasts = read_table(record, "ratings"), read_table(record, "forecasts")
+    assert record.counts["rated"] == ratings.height == 60
+    assert record.counts["n_unscored"] == 0
+    assert set(ratings["role"]) == {"open"}
+    seen = forecasts.filter(pl.col("now").is_not_null())
+    assert seen.height > 0
+    assert (seen["point"] >= seen["now"] - 1e-6).all()  # a count never falls
+    assert (seen["low_80"] <= seen["high_80"]).all()
+
+
+def test_a_half_written_model_is_refused(model: Path, tmp_path: Path) -> None:
+    export = tmp_path / "fresh.json"
+    write_release(WorldConfig(videos=5, days=20, frames_per_video=0), export)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"no model.json: not a finished model -> give a folder written by"):
+        run(Config(sources=(export,), model=tmp_path / "empty"), tmp_path / "rated")
+    assert not (tmp_path / "rated").exists()
+
+
+def test_half_of_the_tiktok_authors_from_the_other_half_without_outcomes(real_data: Path, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        rows = pl.read_csv(real_data / f"tiktok_{name}_crawl.csv", infer_schema=False, encoding="utf8-lossy")
+        rows = rows.rename({column: column.lstrip("\ufeff") for column in rows.columns})
+        side = rows["user_name"].map_elements(lambda name: crc32(name.encode()) % 2, return_dtype=pl.Int64)
+        rows.filter(side == 0).write_csv(tmp_path / f"a_{name}.csv")
+        rows.filter(side == 1).write_csv(tmp_path / f"b_truth_{name}.csv")
+        rows.filter(side == 1).drop(OUTCOMES).write_csv(tmp_path / f"b_{name}.csv")
+    half = ingest([tmp_path / "a_first.csv", tmp_path / "a_second.csv"], tmp_path / "A")
+    train(TrainConfig(to=tmp_path / "model", main=main_job.Config(sources=(half.path,))), tmp_path / "run")
+    config = Config(sources=(tmp_path / "b_first.csv",), model=tmp_path / "model", history=half.path)
+    record = run(config, tmp_path / "rated")
+    assert record.counts["n_unscored"] == 0
+
+    truth = ingest([tmp_path / "b_truth_first.csv"], tmp_path / "B", salt=half.salt).snapshots
+    both = read_table(record, "forecasts").filter(pl.col("indicator") == "views").join(truth, on="video_id")
+    assert both.height == 2_568
+    y, point = np.log1p(both["views"].to_numpy()), np.log1p(both["point"].to_numpy())
+    best_constant = np.abs(y - np.median(y)).mean()
+    assert np.abs(y - point).mean() < best_constant * 1.01  # no clear gain is known, and none may be lost
+    inside = (y >= np.log1p(both["low_80"].to_numpy())) & (y <= np.log1p(both["high_80"].to_numpy()))
+    assert abs(inside.mean() - 0.8) < 0.03
