@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from veracast import __version__
 from veracast.cli.output import finish
 from veracast.cli.progress import chosen
+
+if TYPE_CHECKING:
+    from veracast.core.records import Record
 
 app = typer.Typer(
     help="Rate how far a short video will spread, say why, and vouch for the data and the models behind the answer.",
@@ -72,6 +76,7 @@ def _run(
     *,
     as_json: bool,
     quiet: bool,
+    show: Callable[[Record], str] | None = None,
 ) -> None:
     """Build the recipe's config from file, --set and options (later wins), run it, exit with its code."""
 
@@ -85,7 +90,7 @@ def _run(
         settings = load_config(module.Config, file=config, overrides=sets or (), given=known)
         return module.run(settings, out, progress=chosen(quiet=quiet or as_json))
 
-    raise typer.Exit(finish(work, as_json=as_json))
+    raise typer.Exit(finish(work, as_json=as_json, show=show))
 
 
 @app.command()
@@ -145,6 +150,21 @@ def _guess(path: Path) -> int:
         sys.stderr.write(f"veracast: {error}\n")
         return UserError.exit_code
     return 0
+
+
+@app.command()
+def export(
+    dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path, typer.Option("--to", help="JSONL file to write")],
+    frames: Annotated[bool, typer.Option("--frames", help="the pictures too")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
+    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Write a data set as one JSONL file that `veracast ingest` reads back without loss.
+
+    Example: veracast export DATASET --to dataset.jsonl
+    """
+    given = {"dataset": dataset, "to": to, "frames": frames or None, "overwrite": overwrite or None, "seed": seed}
+    _run("export", given, None, None, out, as_json=as_json, quiet=quiet)
 
 
 @app.command()
@@ -237,6 +257,17 @@ def runs_why(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None
         "counts",
     )
     typer.echo(json.dumps({key: getattr(record, key) for key in keys}, ensure_ascii=False, indent=1))
+
+
+@runs_app.command("compare")
+def runs_compare(
+    a: Annotated[Path, typer.Argument(help="run folder")], b: Annotated[Path, typer.Argument(help="another one")],
+    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Whose errors are smaller on the rows that both runs tested, and what differs in their configs."""
+    from veracast.cli.output import compared
+
+    _run("compare", {"a": a, "b": b, "seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=compared)
 
 
 @app.command()

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
 
 
-def finish(work: Callable[[], Record], *, as_json: bool) -> int:
-    """Run a recipe, print its outcome on standard output (faults on standard error), return the exit code."""
+def finish(work: Callable[[], Record], *, as_json: bool, show: Callable[[Record], str] | None = None) -> int:
+    """Run a recipe, print its outcome on standard output (faults on standard error), return the exit code.
+
+    show: what people see between verdict and folder.
+    """
     try:
         record = work()
     except KeyboardInterrupt:
@@ -44,10 +47,27 @@ def finish(work: Callable[[], Record], *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(to_json(record) + "\n")
     else:
-        sys.stdout.write(f"{record.verdict}\nrun: {record.run}\n")
+        more = show(record) if show is not None else ""
+        sys.stdout.write(f"{record.verdict}\n{more}run: {record.run}\n")
         if record.report:
             sys.stdout.write(f"report: {record.report}\n")
     return _EXITS[record.status]
+
+
+def compared(record: Record) -> str:
+    """The table of a comparison, and the settings that differ."""
+    from veracast.core.records import read_table
+
+    lines = [f"  {key}: {a} -> {b}" for key, (a, b) in record.counts["config"].items()]
+    if record.counts["compared"]:
+        lines.append(f"  {'task, counter, rater':44} {'a':>8} {'b':>8} {'b - a':>8}  95 % interval      p       n")
+        for row in read_table(record, "comparison").iter_rows(named=True):
+            name = f"{row['task']}, {row['indicator']}, {row['rater']}"
+            numbers = f"{row['mae_a']:8.3f} {row['mae_b']:8.3f} {row['difference']:+8.3f}"
+            lines.append(
+                f"  {name:44} {numbers}  [{row['low']:+.3f}, {row['high']:+.3f}] {row['p']:7.2g} {row['n']:7,}"
+            )
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _failed(message: str, code: int, *, as_json: bool) -> int:

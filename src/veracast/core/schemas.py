@@ -149,6 +149,21 @@ AVAILABILITY: Schema = {
     "of": pl.Int64,
 }
 
+COMPARISON: Schema = {
+    "task": pl.String,
+    "indicator": pl.String,
+    "rater": pl.String,
+    "mae_a": pl.Float64,  # on the rows that both runs tested
+    "mae_b": pl.Float64,
+    "difference": pl.Float64,  # b - a
+    "low": pl.Float64,  # bootstrap 95 % of the difference
+    "high": pl.Float64,
+    "p": pl.Float64,  # paired permutation test
+    "n": pl.Int64,
+    "only_a": pl.Int64,  # rows that only one run tested
+    "only_b": pl.Int64,
+}
+
 ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "ratings": RATINGS,
     "forecasts": FORECASTS,
@@ -160,6 +175,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "alerts": ALERTS,
     "leaks": LEAKS,
     "availability": AVAILABILITY,
+    "comparison": COMPARISON,
 }
 
 
