@@ -3,10 +3,13 @@
 Every value passes through `data.as_of.known`, so it was known at `at`. What is not published, or not yet, is null
 (LightGBM handles null itself; nothing is imputed). Counts enter as ln(1 + x), times in hours.
 
-`FEATURES` says each feature in words: reports read it, so that no page shows a bare column name.
+`FEATURES` says each feature in words and on which scale it stands: reports read it, so that no page shows a bare column
+name or a logarithm.
 """
 
 from __future__ import annotations
+
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -14,54 +17,66 @@ from veracast.data import as_of
 from veracast.data.schema import INDICATORS
 
 GROUPS = ("author_id", "topic", "category", "platform")
+Scale = Literal["number", "hours", "ln_hours", "ln_count", "ln_ratio"]
+
+
+class Fact(NamedTuple):
+    """What a feature says, on which scale, and whose part it is where two features say one thing."""
+
+    words: str
+    scale: Scale = "number"
+    part_of: str | None = None
+
+
+_WORD = {"author_id": "author", "topic": "topic", "category": "category", "platform": "platform"}
 _PER_VIEW = ("likes", "comments", "shares", "collects", "coins", "danmaku")
 _MIN_H = 0.25  # ages and gaps under a quarter of an hour count as that
 
-FEATURES: dict[str, str] = {
-    "age_h": "hours since posting",
-    "ln_age": "ln of the hours since posting",
-    "ln_gap": "ln of the hours from now to the target time",
-    "target_age_h": "hours from posting to the target time",
-    "gap_h": "hours from now to the target time",
-    "log_age_ratio": "ln of target age over age now",
-    **{f"ln_{name}": f"ln(1 + {name}) now" for name in INDICATORS},
-    **{f"rate_{name}": f"ln(1 + {name} per hour since posting)" for name in ("views", "likes")},
-    **{f"recent_{name}": f"ln growth of {name} since the previous crawl" for name in INDICATORS},
-    **{f"total_{name}": f"ln growth of {name} since the first crawl" for name in ("views", "likes")},
-    "speed_views": "ln growth of views per unit of log age since the previous crawl",
-    "point": "number of crawls so far",
-    "since_prev_h": "hours since the previous crawl",
-    "since_first_h": "hours since the first crawl",
-    "first_age_h": "age in hours at the first crawl",
-    "list_position": "position in the list at the last crawl (1 = top)",
-    "list_share": "position over the length of the list at the last crawl (0 = top, 1 = end)",
-    "list_length": "videos on the list at the last crawl",
-    "list_move": "change of list position since the previous crawl",
-    "best_list_position": "best list position so far",
-    **{f"{name}_per_view": f"ln of {name} over views" for name in _PER_VIEW},
-    "shares_per_like": "ln of shares over likes",
-    "views_per_fan": "ln of views over followers",
-    "fans": "ln(1 + followers) under the run's rule for follower counts",
-    "music_uses": "ln(1 + videos with the same music) as counted at the crawl: only where the run admits crawl-time counts",
-    "duration": "ln of the duration in seconds",
-    "title_chars": "characters in the title",
-    "description_chars": "characters in the description",
-    "hashtags": "number of hashtags",
-    "comments_seen": "ln(1 + comments read by the crawler)",
-    "hour": "hour of the day of posting (UTC)",
-    "weekday": "day of the week of posting",
-    "platform_code": "platform",
-    **{f"{by}_posted": f"videos of the same {by.removesuffix('_id')} posted so far" for by in GROUPS},
-    **{f"{by}_gap_h": f"hours since the same {by.removesuffix('_id')}'s previous posting" for by in GROUPS},
-    **{f"{by}_seen": f"other videos of the same {by.removesuffix('_id')} with counts so far" for by in GROUPS},
-    **{f"{by}_mean_ln": f"mean ln count of other videos of the same {by.removesuffix('_id')} so far" for by in GROUPS},
-    **{f"{by}_first_ln": f"mean ln count at first sight, same {by.removesuffix('_id')}" for by in GROUPS},
-    **{f"{by}_growth": f"mean ln growth per unit of log age, same {by.removesuffix('_id')}" for by in GROUPS},
-    "vs_author": "ln count now minus the author's mean so far",
-    "vs_author_first": "ln count now minus the author's mean at first sight",
-    "author_gain": "the author's mean ln count so far minus its mean at first sight",
-    "reposts": "earlier copies of the same text on other accounts",
-    "level_now": "level already reached under the level rule",
+FEATURES: dict[str, Fact] = {
+    "age_h": Fact("age", "hours"),
+    "ln_age": Fact("age", "ln_hours", part_of="age_h"),
+    "target_age_h": Fact("age at the target time", "hours"),
+    "gap_h": Fact("time to the target", "hours"),
+    "ln_gap": Fact("time to the target", "ln_hours", part_of="gap_h"),
+    "log_age_ratio": Fact("target age over age now", "ln_ratio"),
+    **{f"ln_{name}": Fact(f"{name} now", "ln_count") for name in INDICATORS},
+    **{f"rate_{name}": Fact(f"{name} per hour since posting", "ln_count") for name in ("views", "likes")},
+    **{f"recent_{name}": Fact(f"growth of {name} since the previous crawl", "ln_ratio") for name in INDICATORS},
+    **{f"total_{name}": Fact(f"growth of {name} since the first crawl", "ln_ratio") for name in ("views", "likes")},
+    "speed_views": Fact("ln growth of views per unit of log age since the previous crawl"),
+    "point": Fact("crawls so far"),
+    "since_prev_h": Fact("time since the previous crawl", "hours"),
+    "since_first_h": Fact("time since the first crawl", "hours"),
+    "first_age_h": Fact("age at the first crawl", "hours"),
+    "list_position": Fact("position in the list at the last crawl"),
+    "list_share": Fact("position over the length of the list (0 = top, 1 = end)"),
+    "list_length": Fact("videos on the list at the last crawl"),
+    "list_move": Fact("change of list position since the previous crawl"),
+    "best_list_position": Fact("best list position so far"),
+    **{f"{name}_per_view": Fact(f"{name} per view", "ln_ratio") for name in _PER_VIEW},
+    "shares_per_like": Fact("shares per like", "ln_ratio"),
+    "views_per_fan": Fact("views per follower", "ln_ratio"),
+    "fans": Fact("followers of the author, as last published before the rating", "ln_count"),
+    "music_uses": Fact("videos with the same music, as counted at the crawl", "ln_count"),
+    "duration": Fact("seconds of duration", "ln_count"),
+    "title_chars": Fact("characters in the title"),
+    "description_chars": Fact("characters in the description"),
+    "hashtags": Fact("hashtags"),
+    "comments_seen": Fact("comments read by the crawler", "ln_count"),
+    "hour": Fact("hour of the day of posting (UTC)"),
+    "weekday": Fact("day of the week of posting (1 = Monday)"),
+    "platform_code": Fact("platform"),
+    **{f"{by}_posted": Fact(f"videos of the same {_WORD[by]} posted so far") for by in GROUPS},
+    **{f"{by}_gap_h": Fact(f"time since the same {_WORD[by]}'s previous posting", "hours") for by in GROUPS},
+    **{f"{by}_seen": Fact(f"other videos of the same {_WORD[by]} with counts so far") for by in GROUPS},
+    **{f"{by}_mean_ln": Fact(f"typical count of other videos of the same {_WORD[by]}", "ln_count") for by in GROUPS},
+    **{f"{by}_first_ln": Fact(f"typical first count, same {_WORD[by]}", "ln_count") for by in GROUPS},
+    **{f"{by}_growth": Fact(f"mean ln growth per unit of log age, same {_WORD[by]}") for by in GROUPS},
+    "vs_author": Fact("count now over the author's typical count", "ln_ratio"),
+    "vs_author_first": Fact("count now over the author's typical first count", "ln_ratio"),
+    "author_gain": Fact("the author's typical count over its typical first count", "ln_ratio"),
+    "reposts": Fact("earlier copies of the same text on other accounts"),
+    "level_now": Fact("level already reached under the level rule"),
 }
 
 
@@ -90,25 +105,33 @@ def features(
     for by in GROUPS:
         table = _group(table, snapshots, videos, by=by, indicator=indicator)
     table = _fans(table, snapshots, videos, links, fans)
+    table = aimed(
+        table.with_columns(
+            f_fans=_ln("fans"),
+            f_views_per_fan=_ln("views") - _ln("fans"),
+            f_music_uses=_ln("music_uses"),
+            f_vs_author=_ln(indicator) - pl.col("f_author_id_mean_ln"),
+            f_vs_author_first=_ln(indicator) - pl.col("f_author_id_first_ln"),
+            f_level_now=pl.lit(None, pl.Float64),
+            f_author_gain=pl.col("f_author_id_mean_ln") - pl.col("f_author_id_first_ln"),
+        )
+    )
+    keep = [*states.columns, "platform", "author_id", "topic", "posted_at", *[f"now_{name}" for name in INDICATORS]]
+    return table.select(*keep, *[pl.col(f"f_{name}").cast(pl.Float64) for name in FEATURES])
+
+
+def aimed(table: pl.DataFrame) -> pl.DataFrame:
+    """The features of age and target from `at`, `target_at` and `posted_at`: all that changes when a state is aimed elsewhere."""
     age_h = _hours(pl.col("at") - pl.col("posted_at"))
     target_age_h = _hours(pl.col("target_at") - pl.col("posted_at"))
-    table = table.with_columns(
-        f_fans=_ln("fans"),
-        f_views_per_fan=_ln("views") - _ln("fans"),
-        f_music_uses=_ln("music_uses"),
+    return table.with_columns(
         f_age_h=age_h,
         f_target_age_h=target_age_h,
         f_gap_h=target_age_h - age_h,
         f_ln_age=age_h.clip(_MIN_H).log(),
         f_ln_gap=(target_age_h - age_h).clip(_MIN_H).log(),
         f_log_age_ratio=(target_age_h.clip(_MIN_H) / age_h.clip(_MIN_H)).log(),
-        f_vs_author=_ln(indicator) - pl.col("f_author_id_mean_ln"),
-        f_vs_author_first=_ln(indicator) - pl.col("f_author_id_first_ln"),
-        f_level_now=pl.lit(None, pl.Float64),
-        f_author_gain=pl.col("f_author_id_mean_ln") - pl.col("f_author_id_first_ln"),
     )
-    keep = [*states.columns, "platform", "author_id", "topic", "posted_at", *[f"now_{name}" for name in INDICATORS]]
-    return table.select(*keep, *[pl.col(f"f_{name}").cast(pl.Float64) for name in FEATURES])
 
 
 def feature_columns() -> list[str]:

@@ -18,7 +18,7 @@ from veracast.explain.retrieved import nearest
 from veracast.rating.alerts import alerts, reliability
 from veracast.rating.buckets import age_bucket
 from veracast.rating.evaluate import Forecast, Rated, TaskResult
-from veracast.rating.features import FEATURES
+from veracast.rating.features import FEATURES, aimed
 from veracast.rating.leak_cost import LeakCost
 from veracast.rating.metrics import backtest_scores, sliced
 from veracast.rating.model import Model, forecast_rows, level_rows, rate
@@ -52,9 +52,7 @@ def write(
     """Write every table; `samples` are the portfolio's. Returns the counts of the record."""
     ratings, forecasts = _portfolio(samples, prepared, model, config)
     closed_ratings, closed_forecasts = _closed(results, prepared, model, config)
-    shown = ratings.sort("p_alert", "level_expected", "video_id", descending=[True, True, False], nulls_last=True).head(
-        config.explained
-    )
+    shown = _worth_explaining(ratings, config)
     all_ratings = pl.concat([ratings, *closed_ratings]).sort("role", "task", "video_id", "rated_at", "rater")
     writer.table("ratings", "ratings", all_ratings)
     all_forecasts = [f for f in (forecasts, *closed_forecasts) if f.height]
@@ -86,6 +84,16 @@ def write(
     availability = pl.DataFrame(prepared.dataset.meta["availability"], infer_schema_length=None)
     writer.table("availability", "availability", availability)
     return _counts(prepared, results, model, config, ratings)
+
+
+def _worth_explaining(ratings: pl.DataFrame, config: Config) -> pl.DataFrame:
+    """A quarter from the top of the portfolio, the rest from the top of those that have not reached the alert level yet."""
+    ranked = ratings.sort("p_alert", "level_expected", "video_id", descending=[True, True, False], nulls_last=True)
+    top = ranked.head(config.explained // 4)
+    undecided = ranked.filter(pl.col("level_floor").fill_null(0) < config.alert_level)
+    return (
+        pl.concat([top, undecided, ranked]).unique("video_id", keep="first", maintain_order=True).head(config.explained)
+    )
 
 
 def _counts(
@@ -293,35 +301,36 @@ def _probability_tables(result: TaskResult, alert_level: int) -> tuple[pl.DataFr
 
 
 def _curves(explained: pl.DataFrame, prepared: Prepared, model: Model) -> pl.DataFrame:
-    """History of the main counter and its forecast at a few ages up to the horizon."""
+    """History of each video's counter and its forecast at a few ages up to the horizon.
+
+    The counter is the main one, or the first other that its platform publishes.
+    """
     schema = ARTEFACT_SCHEMAS["curves"]
+    seen = [pl.when(pl.col(f"now_{name}").is_not_null()).then(pl.lit(name)) for name in model.indicators]
+    drawn = explained.select("video_id", indicator=pl.coalesce(*seen, pl.lit(model.main)))
     videos = explained.select("video_id", "posted_at")
-    history = prepared.maker.points.join(videos, on="video_id").filter(pl.col(model.main).is_not_null())
-    past = history.select(
-        "video_id",
-        indicator=pl.lit(model.main),
-        age_h=(pl.col("observed_at") - pl.col("posted_at")).dt.total_seconds() / 3600,
-        kind=pl.lit("history"),
-        value=pl.col(model.main).cast(pl.Float64),
-        **{f"{side}_{c}": pl.lit(None, pl.Float64) for c in (50, 80, 90) for side in ("low", "high")},
+    age_h = (pl.col("observed_at") - pl.col("posted_at")).dt.total_seconds() / 3600
+    points = prepared.maker.points.join(videos, on="video_id").with_columns(age_h=age_h)
+    past = points.unpivot(
+        on=list(model.indicators), index=["video_id", "age_h"], variable_name="indicator", value_name="value"
     )
-    parts = [past]
+    parts = [past.drop_nulls("value").with_columns(kind=pl.lit("history"))]
     for step in range(1, _CURVE_STEPS + 1):
         share = step / _CURVE_STEPS
         age = pl.col("f_age_h") + share * (model.horizon_days * 24 - pl.col("f_age_h"))
-        moved = explained.with_columns(
-            f_target_age_h=age,
-            f_gap_h=age - pl.col("f_age_h"),
-            f_log_age_ratio=(age.clip(0.25) / pl.col("f_age_h").clip(0.25)).log(),
-        )
-        _, forecasts = rate(moved, model, alert_level=9)
+        moved = explained.with_columns(target_at=pl.col("posted_at") + pl.duration(seconds=(age * 3600).round()))
+        _, forecasts = rate(aimed(moved), model, alert_level=9)
         if forecasts.width < 2:
             break
-        main = forecasts.filter(pl.col("indicator") == model.main)
-        ages = moved.select("video_id", age_h="f_target_age_h")
-        part = main.join(ages, on="video_id").with_columns(kind=pl.lit("forecast"), value=pl.col("point"))
-        parts.append(part.select(past.columns))
-    typed = [p.select([pl.col(n).cast(d) for n, d in schema.items()]) for p in parts]
+        ages = moved.select("video_id", age_h=age)
+        parts.append(forecasts.join(ages, on="video_id").with_columns(kind=pl.lit("forecast"), value=pl.col("point")))
+    wanted = [part.join(drawn, on=["video_id", "indicator"], how="semi") for part in parts]
+    typed = [
+        part.with_columns([pl.lit(None).alias(name) for name in schema if name not in part.columns]).select(
+            [pl.col(name).cast(dtype) for name, dtype in schema.items()]
+        )
+        for part in wanted
+    ]
     return pl.concat(typed).sort("video_id", "kind", "age_h", descending=[False, True, False])
 
 
@@ -342,7 +351,7 @@ def _reasons(explained: pl.DataFrame, model: Model) -> pl.DataFrame | None:
                         fitted.matrix(rows),
                         effects,
                         columns=fitted.columns,
-                        words=FEATURES,
+                        facts=FEATURES,
                         unit=unit,
                     )
                 )

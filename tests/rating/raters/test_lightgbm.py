@@ -51,7 +51,7 @@ def test_contributions_are_lightgbms_own_treeshap() -> None:
     assert np.allclose(found, reference, atol=1e-12)
     assert np.allclose(found.sum(axis=1), fitted.raw(data), atol=1e-9)  # completeness
     rows = contribution_rows(
-        ["v"] * 3, fitted.matrix(data)[:3], found[:3, :-1], columns=fitted.columns, words=FEATURES, unit="ln growth"
+        ["v"] * 3, fitted.matrix(data)[:3], found[:3, :-1], columns=fitted.columns, facts=FEATURES, unit="ln growth"
     )
     assert rows["feature"][0] == "duration"
     assert rows["effect"][0] == pytest.approx(reference[0, fitted.columns.index("f_duration")])

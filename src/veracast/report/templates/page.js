@@ -41,17 +41,21 @@
   // Search.
   const words = rows.map((row) => (row.textContent + " " + (row.dataset.topic || "")).toLowerCase());
   const query = $("q");
+  const undecided = $("undecided");
   query.closest(".search").hidden = false;
-  query.addEventListener("input", () => {
+  const filter = () => {
     const wanted = query.value.trim().toLowerCase().split(/\s+/);
     let shown = 0;
     rows.forEach((row, i) => {
-      row.hidden = !wanted.every((word) => words[i].includes(word));
+      const settled = undecided && undecided.checked && "reached" in row.dataset;
+      row.hidden = settled || !wanted.every((word) => words[i].includes(word));
       shown += row.hidden ? 0 : 1;
     });
-    $("q-count").textContent = query.value.trim() ? `${shown} of ${rows.length}` : "";
+    $("q-count").textContent = shown < rows.length ? `${shown} of ${rows.length}` : "";
     document.querySelector("#open .none").hidden = shown > 0;
-  });
+  };
+  query.addEventListener("input", filter);
+  if (undecided) undecided.addEventListener("change", filter);
 
   // Sorting by a column; the first order is the page's own.
   const value = (row, at, kind) => {
