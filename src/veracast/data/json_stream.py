@@ -59,26 +59,23 @@ def split_object(
     """
     buffer, offset = _open_object(source.read(chunk_bytes), file)
     indent = buffer[: len(buffer) - len(buffer.lstrip(_SPACE))]
-    quick, ended = indent.startswith((b"\n", b"\r\n")), False
-    while not (ended and _is_over(buffer)):
-        cut = _cut_by_line(buffer, indent, decode, ended=ended) if quick else None
+    quick = True
+    more = source.read(chunk_bytes)  # one ahead, to know when the buffer is the rest
+    while more or not _is_over(buffer):
+        cut = _cut_by_guess(buffer, indent, decode, rest=not more) if quick else None
         if cut is None:
             cut = _cut_by_scan(buffer, decode)
-            quick = quick and (cut is None or cut.decoded is None)  # else the line breaks misled
+            quick = quick and (cut is None or cut.decoded is None)  # else the guess misled
         if cut is not None:
             yield Chunk(cut.body, cut.decoded, offset, offset + cut.length)
             offset, buffer = offset + cut.length, buffer[cut.length :]
-        elif ended:
-            whole = len(buffer.strip(_SPACE + b",")) <= 1
-            what = "ends before its closing brace" if whole else "ends in the middle of a record"
-            remedy = "download or export it again"
-            raise InputError(f"the file {what} (truncated)", file=file, record=f"byte {offset}", remedy=remedy)
+        elif not more:
+            raise _truncated(buffer, offset, file)
         elif len(buffer) > MAX_MEMBER_BYTES:
             remedy = "cut the record out"
             raise InputError("one record is over 64 MB", file=file, record=f"byte {offset}", remedy=remedy)
-        more = source.read(chunk_bytes)
-        ended = not more
         buffer += more
+        more = source.read(chunk_bytes) if more else b""
 
 
 def _open_object(buffer: bytes, file: str) -> tuple[bytes, int]:
@@ -95,14 +92,21 @@ def _is_over(buffer: bytes) -> bool:
     return buffer.strip(_SPACE + b",") == b"}"
 
 
-def _cut_by_line(buffer: bytes, indent: bytes, decode: Callable[[bytes], T | None], *, ended: bool) -> _Cut[T] | None:
-    """Up to the last line break that looks like one between two members; None where that turns out wrong."""
-    if ended:
+def _truncated(buffer: bytes, offset: int, file: str) -> InputError:
+    left = buffer.strip(_SPACE + b",")
+    what = "ends in the middle of a record" if len(left) > 1 else "ends before its closing brace"
+    remedy = "download or export it again"
+    return InputError(f"the file {what} (truncated)", file=file, record=f"byte {offset}", remedy=remedy)
+
+
+def _cut_by_guess(buffer: bytes, indent: bytes, decode: Callable[[bytes], T | None], *, rest: bool) -> _Cut[T] | None:
+    """Up to the last line break that looks like one between two members, or all; None where that turns out wrong."""
+    if rest:
         length = len(buffer.rstrip(_SPACE)) - 1
         found = buffer[length : length + 1] == b"}"
     else:
-        at = buffer.rfind(indent + b"}," + indent + b'"')
-        found, length = at >= 0, at + len(indent) + 1
+        length = buffer.rfind(indent + b"}," + indent + b'"') + len(indent) + 1
+        found = indent.startswith((b"\n", b"\r\n")) and length > len(indent)
     body = _braced(buffer, length) if found else b""
     decoded = decode(body) if found else None
     return None if decoded is None else _Cut(body, decoded, length)
