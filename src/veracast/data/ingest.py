@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, cast
 
 import polars as pl
 
 from veracast.core.errors import InputError
-from veracast.core.files import new_folder, sha256_file
+from veracast.core.files import new_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.data.dataset import SALT_FILE, Dataset, check_tables, open_dataset, write_tables
 from veracast.data.media import check_media, read_frames
 from veracast.data.merge import Merged, merge
-from veracast.data.pseudonyms import derive_salt, pseudonymise
+from veracast.data.pseudonyms import pseudonymise
 from veracast.data.readers import READERS, mapped
 from veracast.data.readers.protocol import Batch, Reader, ReadOptions
 from veracast.data.schema import TABLES, empty
+from veracast.data.source_digests import Digests, digest_beside
 
 _HEAD_BYTES = 1 << 16
 _HANDLE = r"/(@|user/|channel/|profile/|u/)[^/?#]+"  # the part of an address that names its author
@@ -46,17 +48,18 @@ def ingest(
     if media is not None:
         check_media(media)
     chosen = [choose_reader(source, options) for source in sources]
-    salt = salt if salt is not None else derive_salt(sources)
     with new_folder(to, overwrite=overwrite) as folder:
-        raw = _read_all(list(zip(sources, chosen, strict=True)), options, salt, progress)
+        digests = digest_beside(sources)
+        key = digests if salt is None else salt
+        raw = _read_all(list(zip(sources, chosen, strict=True)), options, key, progress)
         _check_not_empty(raw, sources)
         with progress.step("merge and write"):
             merged = merge(raw)
             tables = merged.tables if media is None else _with_media(merged.tables, media)
             check_tables(tables)
-            facts = _source_facts(sources, chosen)
+            facts = _source_facts(sources, chosen, digests.result().sha256)
             write_tables(folder, tables, _meta(facts, merged, tables))
-            _write_salt(folder, salt)
+            _write_salt(folder, _salt(key))
     return open_dataset(to)
 
 
@@ -85,22 +88,36 @@ def _check_source(path: Path) -> None:
 
 
 def _read_all(
-    sources: list[tuple[Path, Reader]], options: ReadOptions, salt: bytes, progress: Progress
+    sources: list[tuple[Path, Reader]], options: ReadOptions, key: bytes | Future[Digests], progress: Progress
 ) -> dict[str, pl.DataFrame]:
-    """All batches of all sources, concatenated per table, user ids replaced as they arrive."""
+    """All batches of all sources, concatenated per table, user ids replaced as soon as the salt is known."""
     parts: dict[str, list[pl.DataFrame]] = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
+    waiting: list[tuple[Batch, int]] = []
+
+    def prepare_all() -> None:
+        for batch, source in waiting:
+            for name in _STREAMED:
+                frame: pl.DataFrame = getattr(batch, name)
+                if frame.height:
+                    salt = None if batch.pseudonymised else _salt(key)
+                    parts[name].append(_prepare(name, frame, salt, options, source=source))
+        waiting.clear()
+
     for number, (path, reader) in enumerate(sources):
         with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
             done = 0
             for batch in _batches(reader, path, options):
-                for name in _STREAMED:
-                    frame = getattr(batch, name)
-                    if frame.height:
-                        key = None if batch.pseudonymised else salt
-                        parts[name].append(_prepare(name, frame, key, options, source=number))
+                waiting.append((batch, number))
+                if isinstance(key, bytes) or key.done():
+                    prepare_all()
                 advance(max(0, batch.bytes_done - done))
                 done = max(done, batch.bytes_done)
+    prepare_all()
     return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
+
+
+def _salt(key: bytes | Future[Digests]) -> bytes:
+    return key if isinstance(key, bytes) else key.result().salt
 
 
 def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch]:
@@ -149,10 +166,10 @@ def _check_not_empty(raw: dict[str, pl.DataFrame], sources: Sequence[Path]) -> N
         raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
 
 
-def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader]) -> list[dict[str, Any]]:
+def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader], sha256: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path), "reader": reader.NAME}
-        for path, reader in zip(sources, chosen, strict=True)
+        {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "reader": reader.NAME}
+        for path, reader, digest in zip(sources, chosen, sha256, strict=True)
     ]
 
 
