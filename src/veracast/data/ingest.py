@@ -51,10 +51,10 @@ def ingest(
     with new_folder(to, overwrite=overwrite) as folder:
         digests = digest_beside(sources)
         key = digests if salt is None else salt
-        raw = _read_all(list(zip(sources, chosen, strict=True)), options, key, progress)
-        _check_not_empty(raw, sources)
+        raw = [_read_all(list(zip(sources, chosen, strict=True)), options, key, progress)]
+        _check_not_empty(raw[0], sources)
         with progress.step("merge and write"):
-            merged = merge(raw)
+            merged = merge(raw.pop())  # handed over, not held
             tables = merged.tables if media is None else _with_media(merged.tables, media)
             check_tables(tables)
             facts = _source_facts(sources, chosen, digests.result().sha256)

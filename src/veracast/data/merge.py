@@ -33,19 +33,22 @@ def merge(raw: dict[str, pl.DataFrame]) -> Merged:
 
     Videos and snapshots may carry `source`, the number of their file, because row numbers are unique only within one.
     """
+    raw = dict(raw)  # emptied on the way: a table that its caller does not hold is not kept beside its merged form
     ids = raw["videos"]["video_id"].unique().sort()
-    videos, conflicts = _merge_videos(raw["videos"], raw["snapshots"])
-    snapshots, repeated = _merge_snapshots(raw["snapshots"], ids)
+    comments = _merge_comments(raw.pop("comments"), ids)  # the largest first, while little else is held
+    videos, conflicts = _merge_videos(raw.pop("videos"), raw["snapshots"])
+    snapshots, repeated = _merge_snapshots(raw.pop("snapshots"), ids)
     snapshots, availability = _null_unpublished(snapshots, videos)
     falls = _count_falls(snapshots)
     links = pl.concat([raw["links"], find_reposts(videos)])
     links = links.group_by("video_id", "kind", "target", "value").agg(pl.col("observed_at").min())
+    frames = raw["frames"].sort(list(TABLES["frames"])).unique(["video_id", "frame"], keep="first")
     tables = {
         "videos": videos,
         "snapshots": snapshots,
-        "comments": _merge_comments(raw["comments"], ids),
+        "comments": comments,
         "links": links,
-        "frames": raw["frames"].sort(list(TABLES["frames"])).unique(["video_id", "frame"], keep="first"),
+        "frames": frames,
         "rejects": raw["rejects"].unique(),
     }
     tables = {name: table.select(TABLES[name].keys()) for name, table in tables.items()}
