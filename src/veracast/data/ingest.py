@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +18,7 @@ from veracast.data.pseudonyms import pseudonymise
 from veracast.data.readers import READERS, mapped
 from veracast.data.readers.protocol import Batch, Reader, ReadOptions
 from veracast.data.schema import TABLES, empty
-from veracast.data.source_digests import Digests, digest_beside
+from veracast.data.source_digests import digest_beside
 
 _HEAD_BYTES = 1 << 16
 _HANDLE = r"/(@|user/|channel/|profile/|u/)[^/?#]+"  # the part of an address that names its author
@@ -50,16 +49,16 @@ def ingest(
     chosen = [choose_reader(source, options) for source in sources]
     with new_folder(to, overwrite=overwrite) as folder:
         digests = digest_beside(sources)
-        key = digests if salt is None else salt
-        raw = [_read_all(list(zip(sources, chosen, strict=True)), options, key, progress)]
-        _check_not_empty(raw[0], sources)
+        batches = _read_all(list(zip(sources, chosen, strict=True)), options, progress)
+        _check_not_empty([batch for batch, _ in batches], sources)
         with progress.step("merge and write"):
-            merged = merge(raw.pop())  # handed over, not held
+            salt = digests.result().salt if salt is None else salt
+            merged = merge(_raw_tables(batches, options, salt))
             tables = merged.tables if media is None else _with_media(merged.tables, media)
             check_tables(tables)
             facts = _source_facts(sources, chosen, digests.result().sha256)
             write_tables(folder, tables, _meta(facts, merged, tables))
-            _write_salt(folder, _salt(key))
+            _write_salt(folder, salt)
     return open_dataset(to)
 
 
@@ -87,37 +86,17 @@ def _check_source(path: Path) -> None:
         raise InputError("is a directory, not an export file", file=str(path), remedy=remedy)
 
 
-def _read_all(
-    sources: list[tuple[Path, Reader]], options: ReadOptions, key: bytes | Future[Digests], progress: Progress
-) -> dict[str, pl.DataFrame]:
-    """All batches of all sources, concatenated per table, user ids replaced as soon as the salt is known."""
-    parts: dict[str, list[pl.DataFrame]] = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
-    waiting: list[tuple[Batch, int]] = []
-
-    def prepare_all() -> None:
-        for batch, source in waiting:
-            for name in _STREAMED:
-                frame: pl.DataFrame = getattr(batch, name)
-                if frame.height:
-                    salt = None if batch.pseudonymised else _salt(key)
-                    parts[name].append(_prepare(name, frame, salt, options, source=source))
-        waiting.clear()
-
+def _read_all(sources: list[tuple[Path, Reader]], options: ReadOptions, progress: Progress) -> list[tuple[Batch, int]]:
+    """All batches, each with the number of its source."""
+    batches = []
     for number, (path, reader) in enumerate(sources):
         with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
             done = 0
             for batch in _batches(reader, path, options):
-                waiting.append((batch, number))
-                if isinstance(key, bytes) or key.done():
-                    prepare_all()
+                batches.append((batch, number))
                 advance(max(0, batch.bytes_done - done))
                 done = max(done, batch.bytes_done)
-    prepare_all()
-    return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
-
-
-def _salt(key: bytes | Future[Digests]) -> bytes:
-    return key if isinstance(key, bytes) else key.result().salt
+    return batches
 
 
 def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch]:
@@ -128,6 +107,22 @@ def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch
         raise InputError(
             f"not valid {error.encoding}", file=str(path), record=f"byte {error.start}", remedy=remedy
         ) from error
+
+
+def _raw_tables(batches: list[tuple[Batch, int]], options: ReadOptions, salt: bytes) -> dict[str, pl.DataFrame]:
+    """The batches per table, prepared for merging; they are let go of on the way."""
+    parts = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
+    alike: dict[tuple[int, bool], list[Batch]] = {}
+    for batch, source in batches:
+        alike.setdefault((source, batch.pseudonymised), []).append(batch)
+    batches.clear()
+    for (source, pseudonymised), group in alike.items():
+        for name in _STREAMED:
+            frame = pl.concat([getattr(batch, name) for batch in group], rechunk=False)
+            if frame.height:
+                key = None if pseudonymised else salt
+                parts[name].append(_prepare(name, frame, key, options, source=source))
+    return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
 
 
 def _prepare(
@@ -156,14 +151,15 @@ def _with_media(tables: dict[str, pl.DataFrame], media: Path) -> dict[str, pl.Da
     return {**tables, "frames": pl.concat([others, found.frames]), "rejects": rejects}
 
 
-def _check_not_empty(raw: dict[str, pl.DataFrame], sources: Sequence[Path]) -> None:
-    if raw["videos"].is_empty() or raw["snapshots"].is_empty():
-        rejects = raw["rejects"]
-        why = f"{rejects.height} records, all rejected" if rejects.height else "it holds no record"
-        if rejects.height:
-            first = rejects.row(0, named=True)
-            why += f" (first: {first['record']}: {first['reason']})"
-        raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
+def _check_not_empty(batches: list[Batch], sources: Sequence[Path]) -> None:
+    if any(batch.videos.height for batch in batches) and any(batch.snapshots.height for batch in batches):
+        return
+    rejects = pl.concat([empty("rejects"), *(batch.rejects for batch in batches)])
+    why = f"{rejects.height} records, all rejected" if rejects.height else "it holds no record"
+    if rejects.height:
+        first = rejects.row(0, named=True)
+        why += f" (first: {first['record']}: {first['reason']})"
+    raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
 
 
 def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader], sha256: Sequence[str]) -> list[dict[str, Any]]:

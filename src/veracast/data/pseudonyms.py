@@ -14,6 +14,12 @@ import polars as pl
 
 def pseudonymise(ids: pl.Series, salt: bytes) -> pl.Series:
     """`u` + 16 hex digits per id (64-bit keyed BLAKE2b); null stays null."""
+    return pl.concat(
+        [_pseudonymise(part, salt) for part in ids.get_chunks()], rechunk=False
+    )  # of millions, few at a time
+
+
+def _pseudonymise(ids: pl.Series, salt: bytes) -> pl.Series:
     if ids.n_unique() * 2 > len(ids):  # to look an id up costs half as much as to hash it
         return _hashed(ids, salt)
     unique = ids.unique()
