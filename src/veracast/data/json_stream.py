@@ -67,8 +67,8 @@ def split_object(
             cut = _cut_by_scan(buffer, decode)
             quick = quick and (cut is None or cut.decoded is None)  # else the guess misled
         if cut is not None:
-            yield Chunk(cut.body, cut.decoded, offset, offset + cut.length)
-            offset, buffer = offset + cut.length, buffer[cut.length :]
+            buffer, start, offset = buffer[cut.length :], offset, offset + cut.length
+            yield Chunk(cut.body, cut.decoded, start, offset)
         elif not more:
             raise _truncated(buffer, offset, file)
         elif len(buffer) > MAX_MEMBER_BYTES:

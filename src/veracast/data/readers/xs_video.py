@@ -20,7 +20,7 @@ from veracast.core.errors import InputError
 from veracast.data.json_stream import Chunk, split_object
 from veracast.data.readers.protocol import Batch, ReadOptions
 from veracast.data.readers.split_zip import SplitZipMember, is_zip_part
-from veracast.data.readers.xs_video_frames import Sample, batch, reject_rows
+from veracast.data.readers.xs_video_frames import Sample, batch, reject_rows, samples_made
 
 NAME = "xs_video"
 _REMEDY = "mend or remove the record, or use --on-error skip"
@@ -86,22 +86,21 @@ def _without(found: Batch, keys: set[int], file: str) -> Batch:
 
 
 def _all_at_once(body: bytes) -> dict[str, Sample] | None:
+    """The samples of an object's text by key; None where something is wrong with one of them.
+
+    A key that occurs twice is wrong too, but a JSON decoder keeps the last one silently: what it made is counted.
+    """
+    before = samples_made()
     try:
-        return _MANY.decode(body)
+        samples = _MANY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
+    return samples if len(samples) == samples_made() - before - 1 else None
 
 
 def decode(chunk: Chunk[dict[str, Sample]], file: str) -> Decoded:
-    """The samples of a chunk: all at once, or one by one to find the culprits where that failed.
-
-    A key that occurs twice is a fault, but a JSON decoder keeps the last one silently; as every sample has one `url`,
-    fewer samples than mentions of it are suspect.
-    """
-    samples = chunk.decoded
-    if samples is not None and len(samples) == chunk.body.count(b'"url"'):
-        return Decoded(samples, [])
-    return _one_by_one(chunk.body, file)
+    """The samples of a chunk, and what is wrong with the others."""
+    return Decoded(chunk.decoded, []) if chunk.decoded is not None else _one_by_one(chunk.body, file)
 
 
 def _one_by_one(body: bytes, file: str) -> Decoded:
