@@ -65,10 +65,10 @@ class WorldConfig:
     seed: int = 0
     days: int = 60
     schedule: str = "early"
-    videos_per_author: float = 6.0
-    videos_per_topic: float = 40.0
-    videos_per_track: float = 20.0
-    videos_per_tag: float = 20.0
+    videos_per_author: float = 12.0
+    videos_per_topic: float = 60.0
+    videos_per_track: float = 40.0
+    videos_per_tag: float = 40.0
     comments_per_crawl: float = 1.0
     frames_per_video: int = 2
     law: Law = Law()
@@ -204,7 +204,7 @@ def _block(config: WorldConfig, index: int, shared: _Shared) -> Block:
         "echo": np.where(parent != np.arange(n), quality[parent] + hidden[parent], 0.0),
         "hidden": hidden,
     }
-    ln_tau = draw("tau").normal(law.ln_tau_mean, law.ln_tau_sd, n)
+    ln_tau = np.array(law.ln_tau_mean)[platform] + law.ln_tau_sd * draw("tau").standard_normal(n)
     ages = crawl_ages(config.schedule, number, law, draw("crawls"))
     ln_l = ln_potential(platform, parts, law)
     growth = draw_growth(n, law, draw("growth"))

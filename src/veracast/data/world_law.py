@@ -1,8 +1,8 @@
 """The law of the generated world: how far a video spreads, and what each source of evidence can know of it.
 
-    L     = base[platform] + .9 author + .7 heat + .5 music + .5 tags + .7 theme + .6 frame + .5 echo + .6 hidden
+    L     = base[platform] + author + .8 heat + .55 music + .5 tags + .65 theme + .55 frame + .7 echo + .6 hidden
     N(t)  = exp(L) * (sum over steps of (g(t_k) - g(t_k-1)) exp(pace_k) + sum over bursts of size * r(t - start))
-    g(t)  = 1 - exp(-(t / tau)^.9),                      ln tau ~ normal(ln 60 h, .8)
+    g(t)  = 1 - exp(-(t / tau)^.7),        ln tau ~ normal(m[platform], .6), exp m from 27 h to 81 h
     r(t)  = 1 - exp(-t / 18 h) from its start on, else 0
     N_end = N(60 days)
 
@@ -51,30 +51,30 @@ class Law:
     version: int = LAW_VERSION
     base: tuple[float, ...] = (7.1, 6.9, 6.2, 6.4, 5.6)  # ln views per platform
     platform_share: tuple[float, ...] = (0.4, 0.22, 0.13, 0.11, 0.14)
-    author: float = 0.9
-    heat: float = 0.7
-    music: float = 0.5
+    author: float = 1.0
+    heat: float = 0.8
+    music: float = 0.55
     tags: float = 0.5
-    theme: float = 0.7
-    frame: float = 0.6
-    echo: float = 0.5
+    theme: float = 0.65
+    frame: float = 0.55
+    echo: float = 0.7
     hidden: float = 0.6
     # growth
-    ln_tau_mean: float = 4.09  # ln 60 h
-    ln_tau_sd: float = 0.8
-    beta: float = 0.9
-    pace: float = 0.6  # sd of ln pace
+    ln_tau_mean: tuple[float, ...] = (3.3, 3.4, 3.9, 3.7, 4.4)  # per platform: 27 h ... 81 h
+    ln_tau_sd: float = 0.6
+    beta: float = 0.7
+    pace: float = 0.35  # sd of ln pace
     pace_memory: float = 0.9  # autocorrelation of ln pace from one step of age to the next
     step_ages_h: tuple[float, float, int] = (1.0, 1440.0, 40)  # first and last age of the steps, their number
-    burst_chance: float = 0.15  # of each of three possible bursts
+    burst_chance: float = 0.08  # of each of three possible bursts
     burst_ages_h: tuple[float, float] = (12.0, 1000.0)  # evenly in ln age
     burst_size: tuple[float, float] = (-1.6, 0.8)  # mean and sd of its ln size, against exp(L)
     burst_rise_h: float = 18.0
     # the graph
-    heat_memory: float = 0.96  # autocorrelation of a topic's, track's or tag's heat from day to day
+    heat_memory: float = 0.97  # autocorrelation of a topic's, track's or tag's heat from day to day
     music_share: float = 0.7  # share of videos with a track
     tag_shares: tuple[float, ...] = (0.25, 0.35, 0.25, 0.15)  # of videos with 0, 1, 2, 3 hashtags
-    repost_share: float = 0.045  # of videos, where an earlier video on another platform is there to copy
+    repost_share: float = 0.042  # of videos, where an earlier video on another platform is there to copy
     repost_days: float = 25.0
     # crawls
     early_ages_h: tuple[float, ...] = (6.0, 12.0, 24.0, 48.0, 96.0, 168.0, 336.0, 672.0)  # each +-10 %

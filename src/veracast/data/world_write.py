@@ -22,12 +22,17 @@ from veracast.data.world_records import record_blocks
 _SALT = b"generated world: nobody to protect"
 
 
-def write_dataset(config: WorldConfig, to: Path, *, progress: Progress = SILENT, overwrite: bool = False) -> Dataset:
-    """Generate straight into a data set folder; its dataset.json carries the law's digest."""
+def write_dataset(
+    config: WorldConfig, to: Path, *, progress: Progress = SILENT, overwrite: bool = False, blocks_per_batch: int = 4
+) -> Dataset:
+    """Generate straight into a data set folder; its dataset.json carries the law's digest.
+
+    The bytes do not depend on blocks_per_batch. Holds the tables in memory; for any size in little memory see write_release.
+    """
     parts: dict[str, list[pl.DataFrame]] = {n: [empty(n)] for n in ("videos", "snapshots", "comments", "links")}
     with new_folder(to, overwrite=overwrite) as folder:
         with progress.step("generate the world", total=config.videos) as advance:
-            for batch in batches(config):
+            for batch in batches(config, blocks_per_batch=blocks_per_batch):
                 for name, kept in parts.items():
                     frame: pl.DataFrame = getattr(batch, name)
                     if "author_id" in frame.columns:
@@ -60,6 +65,7 @@ def write_release(config: WorldConfig, path: Path, *, progress: Progress = SILEN
     """
     if path.exists() and not overwrite:
         raise StorageError(f"{path}: is already there -> choose another name, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary, count = path.with_name(f".{path.name}.partial-{os.getpid()}"), 0
     try:
         with storage_faults(path), temporary.open("wb") as handle, progress.step("write samples") as advance:
