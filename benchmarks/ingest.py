@@ -15,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
-SAMPLES_PER_VIDEO = 463_959 / 117_720  # of the generated world under the release schedule
+SAMPLES_PER_VIDEO = 381_926 / 117_720  # of the generated world under the release schedule
 OURS = "import sys; from pathlib import Path; from veracast.data.ingest import ingest; ingest([Path(sys.argv[1])], Path(sys.argv[2]))"
 PEER = "import sys; sys.path.insert(0, sys.argv[3]); from pathlib import Path; from plain_python_ingest import ingest_plain; ingest_plain(Path(sys.argv[1]), Path(sys.argv[2]))"
 
@@ -58,11 +59,11 @@ def main() -> None:
         for samples in [0] if options.file else options.samples:
             source = options.file or Path(place) / f"release-{samples}.json"
             if options.file is None:
-                from veracast.data.world import WorldConfig
+                from veracast.data.world import RELEASE
                 from veracast.data.world_write import write_release
 
                 videos = round(samples / SAMPLES_PER_VIDEO)
-                write_release(WorldConfig(videos=videos, schedule="release", days=120, comments_per_crawl=2.2), source)
+                write_release(replace(RELEASE, videos=videos), source)
             ours = measure(OURS, str(source), f"{place}/ours-{samples}")
             peer = measure(PEER, str(source), f"{place}/peer-{samples}", here)
             counts = json.loads(Path(f"{place}/ours-{samples}/dataset.json").read_text())["counts"]

@@ -1,7 +1,12 @@
 """The generated world: a cross-platform set of short videos under a stated law (world_law.py), with real data's defects.
 
-Videos are made in fixed blocks, each from its own random stream, so that the same seed gives the same videos whatever
-the batch size. `records` streams them as samples in the release's own layout; `batches` as tables for a data set.
+Videos are made in fixed blocks, each draw from a stream of its own, so the same configuration gives the same rows whatever
+the batch size, and a larger world with as many authors, topics, tracks and tags starts with the smaller one. `batches`
+gives tables for a data set; world_records.py gives samples in the release's own layout.
+
+Defects: counters not published (null in tables, 0 in the release), counters that fall, a made-up zero row at posting with
+the first crawl's followers copied back, missing titles and sentiments, emoji outside the BMP, newlines and tabs, videos
+that vanish, crawl dates without a time (release only), near-copies across platforms.
 """
 
 from __future__ import annotations
@@ -9,143 +14,131 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 
 import numpy as np
 import polars as pl
 
+from veracast.core.errors import ConfigError
 from veracast.core.seeds import stream
-from veracast.data import world_text
 from veracast.data.readers.protocol import Batch
-from veracast.data.schema import COMMENTS, FRAMES, LINKS, SNAPSHOTS, VIDEOS
+from veracast.data.schema import COMMENTS, FRAMES, LINKS, SNAPSHOTS, TIME, VIDEOS
 from veracast.data.world_frames import EDGE_PX, frame_jpeg
-from veracast.data.world_law import PLATFORMS, Law, grown
+from veracast.data.world_law import (
+    COUNTERS,
+    PLATFORMS,
+    RELEASE_VIDEOS,
+    SCHEDULES,
+    Law,
+    counters,
+    crawl_ages,
+    draw_growth,
+    fall,
+    grown,
+    heat_walks,
+    levels,
+    ln_potential,
+    parents,
+)  # fmt: skip
+from veracast.data.world_text import COMMENTS as SAID
+from veracast.data.world_text import THEME_EFFECT, Texts, category_of, tag_name, topic_name, write_texts
 
-BLOCK = 256
+BLOCK = 1024
 START = dt.datetime(2024, 9, 1, tzinfo=dt.UTC)
-SHANGHAI = dt.timedelta(hours=8)
-EARLY_AGES_H = (6.0, 12.0, 24.0, 48.0, 96.0, 168.0, 336.0, 672.0)
-RELEASE_AGES_H = (144.0, 432.0, 840.0)
-_HOSTS = {
+UNPUBLISHED = {"douyin": ("views",), "xigua": ("collects",)}
+HOSTS = {
     "douyin": ("抖音", "https://www.douyin.com/share/video/"),
     "kuaishou": ("快手", "https://www.kuaishou.com/short-video/"),
     "xigua": ("西瓜", "https://www.ixigua.com/"),
     "toutiao": ("头条", "https://www.toutiao.com/video/"),
     "bilibili": ("哔哩哔哩", "https://www.bilibili.com/video/"),
 }
+"""Per platform its name in the release and where its videos stand."""
 _SENTIMENTS = ("敏感", "非敏感", "中性")
-_CUTS = np.array([0, 10, 20, 80, 300, 1000, 3000, 10_000, 30_000])
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Size and shape. schedule: "early" crawls from six hours on, "release" from six days on, as the real release does."""
+    """Size and shape. schedule: "early" crawls from six hours on, "release" from five days on, as the real release does."""
 
     videos: int = 600
     seed: int = 0
     days: int = 60
     schedule: str = "early"
-    videos_per_author: float = 6.0
-    videos_per_topic: float = 40.0
+    videos_per_author: float = 12.0
+    videos_per_topic: float = 60.0
+    videos_per_track: float = 40.0
+    videos_per_tag: float = 40.0
     comments_per_crawl: float = 1.0
     frames_per_video: int = 2
     law: Law = Law()
 
+    def __post_init__(self) -> None:
+        low = {"videos": 1, "days": 1, "comments_per_crawl": 0, "frames_per_video": 0}
+        faults = [f"{k}: got {getattr(self, k)}, expected {v} or more" for k, v in low.items() if getattr(self, k) < v]
+        if self.schedule not in SCHEDULES:
+            faults.append(f"schedule: got {self.schedule!r}, expected early or release")
+        for name in ("videos_per_author", "videos_per_topic", "videos_per_track", "videos_per_tag"):
+            if getattr(self, name) <= 0:
+                faults.append(f"{name}: got {getattr(self, name)}, expected a number above 0")
+        if faults:
+            raise ConfigError(faults)
+
+
+RELEASE = WorldConfig(RELEASE_VIDEOS, days=120, schedule="release", videos_per_topic=220, comments_per_crawl=2.2)
+"""The size of the XS-Video release: 117,720 videos, 381,926 samples, 535 topics."""
+
+
+@dataclass(frozen=True)
+class _Shared:
+    """What blocks have in common: accounts, and the heat of hubs per day, (hubs, days + 1)."""
+
+    quality: np.ndarray  # (authors,)
+    ln_followers: np.ndarray  # (authors,)
+    home: np.ndarray  # (authors,) index into PLATFORMS: an account lives on one platform
+    activity: np.ndarray  # (authors,) cumulative share of postings
+    topics: np.ndarray
+    tracks: np.ndarray
+    tags: np.ndarray
+
 
 @dataclass(frozen=True)
 class Block:
-    """One block of videos, arrays of shape (n,) unless said otherwise."""
+    """One block of n videos, arrays of shape (n,) unless said otherwise."""
 
+    index: int
     number: np.ndarray
     platform: np.ndarray  # index into PLATFORMS
     author: np.ndarray
     topic: np.ndarray
-    posted_s: np.ndarray  # seconds after START
+    track: np.ndarray  # -1 where there is no music
+    tags: np.ndarray  # (n, 3), -1 where there are fewer
+    posted_s: np.ndarray  # whole seconds after START
     theme: np.ndarray
-    parent: np.ndarray  # number of the reposted video, or its own
-    parts: dict[str, np.ndarray]  # components of ln N_inf before their weights
-    ln_final: np.ndarray
-    tau_h: np.ndarray
-    ages_h: np.ndarray  # (n, crawls), NaN where the video had vanished
-    counts: np.ndarray  # (n, crawls, 5): views likes comments shares collects
+    parent: np.ndarray  # place in this block of the reposted video, or its own
+    parts: dict[str, np.ndarray]  # components of L before their weights
+    ln_tau: np.ndarray
+    ln_final: np.ndarray  # ln views 60 days after posting
+    ages_h: np.ndarray  # (n, crawls), NaN where there was no crawl
+    counts: np.ndarray  # (n, crawls, 5) in the order of COUNTERS
     followers: np.ndarray  # (n, crawls)
+    level: np.ndarray
 
+    @property
+    def crawls(self) -> np.ndarray:
+        """Number of real crawls, at least 1."""
+        return np.asarray((~np.isnan(self.ages_h)).sum(axis=1))
 
-def blocks(config: WorldConfig) -> Iterator[Block]:
-    """All blocks in order."""
-    authors = max(2, round(config.videos / config.videos_per_author))
-    topics = max(2, round(config.videos / config.videos_per_topic))
-    quality = stream(config.seed, "authors").standard_normal(authors)
-    steps = stream(config.seed, "heat").standard_normal((topics, config.days + 1))
-    heat = np.zeros_like(steps)
-    heat[:, 0] = steps[:, 0]
-    for day in range(1, config.days + 1):
-        heat[:, day] = 0.95 * heat[:, day - 1] + np.sqrt(1 - 0.95**2) * steps[:, day]
-    for start in range(0, config.videos, BLOCK):
-        yield _block(config, start // BLOCK, quality, heat)
+    @property
+    def platforms(self) -> list[str]:
+        """Names of the platforms."""
+        return [PLATFORMS[p] for p in self.platform.tolist()]
 
-
-def _block(config: WorldConfig, index: int, quality: np.ndarray, heat: np.ndarray) -> Block:
-    law, rng = config.law, stream(config.seed, "block", index)
-    n = BLOCK
-    platform = rng.choice(len(PLATFORMS), n, p=law.platform_share)
-    author, topic = rng.integers(0, len(quality), n), rng.integers(0, len(heat), n)
-    posted = rng.uniform(0, config.days * 86_400, n)
-    theme, frame = rng.integers(0, len(world_text.THEMES), n), rng.standard_normal(n)
-    hidden, ln_tau = rng.standard_normal(n), rng.normal(law.ln_tau_mean, law.ln_tau_sd, n)
-    parent = np.arange(n)
-    for i in np.flatnonzero(rng.random(n) < law.repost_share):
-        earlier = np.flatnonzero(posted < posted[i])
-        if len(earlier):
-            parent[i] = rng.choice(earlier)
-    day = (posted // 86_400).astype(int)
-    parts = {
-        "author": quality[author],
-        "heat": heat[topic, day],
-        "theme": world_text.THEME_EFFECT[theme],
-        "frame": frame,
-        "hidden": hidden,
-    }
-    parts["echo"] = np.where(parent == np.arange(n), 0.0, parts["hidden"][parent] + parts["author"][parent])
-    theme = np.where(parent == np.arange(n), theme, theme[parent])
-    ln_final = np.array(law.base)[platform] + sum(getattr(law, name) * value for name, value in parts.items())
-    ages = np.array(EARLY_AGES_H if config.schedule == "early" else RELEASE_AGES_H)[None, :] * rng.uniform(
-        0.85, 1.15, (n, 1)
-    )
-    gone = rng.random(n) < law.vanished
-    last = rng.integers(1, ages.shape[1] + 1, n)
-    ages = np.where(gone[:, None] & (np.arange(ages.shape[1])[None, :] >= last[:, None]), np.nan, ages)
-    counts, followers = _counts(ln_final, np.exp(ln_tau), ages, parts["author"], law, rng)
-    keep = slice(0, min(n, config.videos - index * BLOCK))
-    number = np.arange(n) + index * BLOCK
-    return Block(
-        number=number[keep], platform=platform[keep], author=author[keep], topic=topic[keep], posted_s=posted[keep],
-        theme=theme[keep], parent=(parent + index * BLOCK)[keep], parts={k: v[keep] for k, v in parts.items()},
-        ln_final=ln_final[keep], tau_h=np.exp(ln_tau)[keep], ages_h=ages[keep], counts=counts[keep], followers=followers[keep],
-    )  # fmt: skip
-
-
-def _counts(
-    ln_final: np.ndarray, tau_h: np.ndarray, ages: np.ndarray, author: np.ndarray, law: Law, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Counters (n, crawls, 5) and followers (n, crawls), falling now and then as real ones do."""
-    views = grown(np.exp(ln_final)[:, None], tau_h[:, None], np.nan_to_num(ages, nan=1.0), law)
-    ratio = np.array(law.ratios) + law.ratio_sd * rng.standard_normal((len(ln_final), len(law.ratios)))
-    others = views[:, :, None] * np.exp(ratio)[:, None, :]
-    counts = np.floor(np.concatenate([views[:, :, None], others], axis=2)).astype(np.int64)
-    fall = rng.random(counts.shape[:2]) < law.falling_steps
-    counts[fall] = (counts[fall] * 0.97).astype(np.int64)
-    followers = np.exp(6.5 + 1.3 * author + 0.8 * rng.standard_normal(len(author)))
-    return counts, np.floor(followers[:, None] * (1 + 0.01 * np.arange(ages.shape[1]))).astype(np.int64)
-
-
-def oracle(config: WorldConfig) -> pl.DataFrame:
-    """The latent parts of every video: video number, components, ln tau, ln final views."""
-    frames = []
-    for block in blocks(config):
-        columns = {"number": block.number, **block.parts, "ln_tau": np.log(block.tau_h), "ln_final": block.ln_final}
-        frames.append(pl.DataFrame({**columns, "platform": [PLATFORMS[p] for p in block.platform]}))
-    return pl.concat(frames)
+    @property
+    def ids(self) -> list[str]:
+        """Video ids."""
+        pairs = zip(self.platforms, self.number.tolist(), strict=True)
+        return [f"{name}:{native_id(number)}" for name, number in pairs]
 
 
 def native_id(number: int) -> str:
@@ -153,199 +146,239 @@ def native_id(number: int) -> str:
     return str(7_400_000_000_000_000_000 + number * 1_000_003)
 
 
-@dataclass(frozen=True)
-class _Told:
-    """Texts of one video."""
-
-    title: str | None
-    description: str
-    sentiment: str | None
-    duration_s: float
+def blocks(config: WorldConfig) -> Iterator[Block]:
+    """All blocks in order."""
+    shared = _share(config)
+    for index in range(-(-config.videos // BLOCK)):
+        yield _block(config, index, shared)
 
 
-def _texts(config: WorldConfig, block: Block) -> list[_Told]:
-    law, told = config.law, []
-    for i, number in enumerate(block.number.tolist()):
-        source = int(block.parent[i])  # a repost repeats its parent's words
-        rng = stream(config.seed, "text", source)
-        title = world_text.title(int(block.theme[i]), f"topic {int(block.topic[i])}", rng)
-        own = stream(config.seed, "own", number)
-        told.append(
-            _Told(
-                title=None if own.random() < law.missing_titles else title,
-                description=world_text.description(int(block.theme[i]), own),
-                sentiment=None if own.random() < law.missing_sentiment else _SENTIMENTS[own.integers(3)],
-                duration_s=float(np.round(own.uniform(5, 180), 1)),
-            )
+def _share(config: WorldConfig) -> _Shared:
+    law, rng = config.law, stream(config.seed, "authors")
+    authors = max(2, round(config.videos / config.videos_per_author))
+    quality, level, scale = rng.standard_normal(authors), *law.followers[:2]
+    ln_followers = level + scale * quality + law.followers[2] * rng.standard_normal(authors)
+    activity = np.exp(0.8 * stream(config.seed, "activity").standard_normal(authors))
+    activity /= activity.sum()
+    # platforms share the postings, not the accounts: in a random order, each takes the next accounts up to its share
+    order, home = rng.permutation(authors), np.zeros(authors, dtype=np.int64)
+    posted = np.cumsum(activity[order]) - activity[order] / 2
+    home[order] = np.minimum(np.searchsorted(np.cumsum(law.platform_share), posted), len(PLATFORMS) - 1)
+
+    def heats(name: str, each: float) -> np.ndarray:
+        return heat_walks(max(2, round(config.videos / each)), config.days, law, stream(config.seed, name))
+
+    return _Shared(
+        quality, ln_followers, home, np.cumsum(activity),
+        topics=heats("topics", config.videos_per_topic),
+        tracks=heats("tracks", config.videos_per_track),
+        tags=heats("tags", config.videos_per_tag),
+    )  # fmt: skip
+
+
+def _block(config: WorldConfig, index: int, shared: _Shared) -> Block:
+    def draw(name: str) -> np.random.Generator:
+        return stream(config.seed, name, index)
+
+    law, number = config.law, np.arange(index * BLOCK, min((index + 1) * BLOCK, config.videos))
+    n = len(number)
+    author = np.minimum(np.searchsorted(shared.activity, draw("author").random(n)), len(shared.quality) - 1)
+    platform = shared.home[author]
+    posted = np.floor(draw("posted").uniform(0, config.days * 86_400, n)).astype(np.int64)
+    parent = parents(platform, posted, law, draw("parent"))
+    # a repost keeps its parent's subject, music, tags, words and pictures
+    topic = _popular(len(shared.topics), 1.3, draw("topic").random(n))[parent]
+    music = draw("track").random((n, 2))
+    track = np.where(music[:, 0] < law.music_share, _popular(len(shared.tracks), 1.3, music[:, 1]), -1)[parent]
+    tags = _distinct_tags(len(shared.tags), law, draw("tags").random((n, 4)))[parent]
+    theme, frame = draw("theme").integers(0, len(THEME_EFFECT), n)[parent], draw("frame").standard_normal(n)[parent]
+    quality, hidden, day = shared.quality[author], draw("hidden").standard_normal(n), posted // 86_400
+    tag_heat = np.where(tags >= 0, shared.tags[tags, day[:, None]], 0.0).sum(axis=1)
+    parts = {
+        "author": quality,
+        "heat": shared.topics[topic, day],
+        "music": np.where(track >= 0, shared.tracks[track, day], 0.0),
+        "tags": tag_heat / np.sqrt(np.maximum((tags >= 0).sum(axis=1), 1)),
+        "theme": THEME_EFFECT[theme],
+        "frame": frame,
+        "echo": np.where(parent != np.arange(n), quality[parent] + hidden[parent], 0.0),
+        "hidden": hidden,
+    }
+    ln_tau = np.array(law.ln_tau_mean)[platform] + law.ln_tau_sd * draw("tau").standard_normal(n)
+    ages = crawl_ages(config.schedule, number, law, draw("crawls"))
+    ln_l = ln_potential(platform, parts, law)
+    growth = draw_growth(n, law, draw("growth"))
+    reached = grown(growth, np.exp(ln_tau), np.column_stack([ages, np.full(n, law.step_ages_h[1])]), law)
+    views = np.exp(ln_l)[:, None] * reached[:, :-1]
+    counts = fall(counters(views, platform, law, draw("ratios")), law, draw("falls"))
+    since = posted[:, None] / 86_400 + np.nan_to_num(ages) / 24
+    followers = np.floor(np.exp(shared.ln_followers[author][:, None] + 0.002 * since)).astype(np.int64)
+    last = (~np.isnan(ages)).sum(axis=1) - 1
+    return Block(
+        index, number, platform, author, topic, track, tags, posted, theme, parent, parts, ln_tau,
+        ln_l + np.log(reached[:, -1]), ages, counts, followers, levels(platform, counts[np.arange(n), last]),
+    )  # fmt: skip
+
+
+def _popular(hubs: int, skew: float, chance: np.ndarray) -> np.ndarray:
+    """Numbers of hubs, the first ones more often."""
+    return np.floor(hubs * chance**skew).astype(np.int64)
+
+
+def _distinct_tags(hubs: int, law: Law, chance: np.ndarray) -> np.ndarray:
+    """Up to three different tags per video, (n, 3); -1 where there is none. chance: (n, 4)."""
+    many = np.searchsorted(np.cumsum(law.tag_shares), chance[:, 0])
+    tags = _popular(hubs, 1.3, chance[:, 1:])
+    again = np.column_stack([np.zeros(len(tags), dtype=bool), tags[:, 1] == tags[:, 0], (tags[:, 2:] == tags[:, :2]).any(axis=1)])  # fmt: skip
+    return np.where(again | (np.arange(3) >= many[:, None]), -1, tags)
+
+
+def oracle(config: WorldConfig) -> pl.DataFrame:
+    """The latent parts of every video: ids, components before their weights, ln tau, ln final views."""
+    return pl.concat(
+        pl.DataFrame({"video_id": b.ids, "number": b.number, "platform": b.platforms, **b.parts}).with_columns(
+            repost=b.parent != np.arange(len(b.number)), ln_tau=b.ln_tau, ln_final=b.ln_final
         )
-    return told
+        for b in blocks(config)
+    )
 
 
-def level_of(counts: np.ndarray, platform: int) -> int:
-    """Level of final counts (views likes comments shares collects) under the recovered rule."""
-    views, likes, comments, shares, collects = (float(c) for c in counts)
-    driving = {
-        "xigua": max(likes * 8, comments * 8, views * 0.03),
-        "bilibili": likes * 18,
-    }.get(PLATFORMS[platform], max(likes, comments, shares, collects))
-    return int(np.sum(driving > _CUTS))
+@dataclass(frozen=True)
+class Told:
+    """Words of one block; comments are parallel arrays, ordered by video and crawl."""
+
+    texts: Texts
+    sentiments: list[str | None]
+    durations_s: list[float]
+    by: np.ndarray  # place of the video in the block
+    crawl: np.ndarray  # which real crawl saw the comment first
+    said_s: np.ndarray  # seconds after START
+    reader: np.ndarray
+    text: np.ndarray  # index into the table of comments
 
 
-def batches(config: WorldConfig) -> Iterator[Batch]:
-    """Tables of the world, a block at a time, user ids raw."""
-    for block in blocks(config):
-        told = _texts(config, block)
-        posted = [START + dt.timedelta(seconds=float(s)) for s in block.posted_s.astype(np.int64)]
-        ids = [f"{PLATFORMS[p]}:{native_id(n)}" for p, n in zip(block.platform, block.number.tolist(), strict=True)]
+def tell(config: WorldConfig, block: Block) -> Told:
+    """Write what the videos of a block say, and what is said about them."""
+
+    def draw(name: str) -> np.random.Generator:
+        return stream(config.seed, "told", name, block.index)
+
+    law, n = config.law, len(block.number)
+    blank = draw("blank").random(n) < law.missing_titles
+    tags = [[tag for tag in row if tag >= 0] for row in block.tags.tolist()]
+    texts = write_texts(block.theme, block.topic, tags, block.parent, blank, draw("text"))
+    mood = draw("mood").random((n, 2))
+    moods = np.where(mood[:, 0] < law.missing_sentiment, -1, (mood[:, 1] * len(_SENTIMENTS)).astype(int)).tolist()
+    durations = np.round(np.exp(draw("duration").normal(3.6, 0.8, n)), 2) + 1
+    durations = np.where(draw("whole").random(n) < 0.85, np.floor(durations), np.round(durations, 2))[block.parent]
+    many = np.where(np.isnan(block.ages_h), 0, draw("many").poisson(config.comments_per_crawl, block.ages_h.shape))
+    by, crawl = np.repeat(np.argwhere(many >= 0), many.ravel(), axis=0).T
+    ages_s = np.column_stack([np.zeros(n), np.nan_to_num(block.ages_h)]) * 3600
+    said = block.posted_s[by] + draw("said").uniform(ages_s[by, crawl], ages_s[by, crawl + 1])
+    reader, text = draw("reader").integers(10**8, 10**9, len(by)), draw("comment").integers(0, len(SAID), len(by))
+    sentiments = [None if m < 0 else _SENTIMENTS[m] for m in moods]
+    return Told(texts, sentiments, durations.tolist(), by, crawl, said.astype(np.int64), reader, text)
+
+
+def batches(config: WorldConfig, *, blocks_per_batch: int = 4) -> Iterator[Batch]:
+    """Tables of the world, user ids raw; the rows do not depend on how many blocks make a batch."""
+    made = blocks(config)
+    while group := list(islice(made, blocks_per_batch)):
+        told = [tell(config, block) for block in group]
         yield Batch(
-            videos=_video_rows(block, told, ids, posted),
-            snapshots=_snapshot_rows(block, ids, posted),
-            comments=_comment_rows(config, block, ids, posted),
-            links=_link_rows(block, ids, posted),
-            bytes_done=int(block.number[-1]) + 1,
+            videos=pl.concat([_video_rows(b, t) for b, t in zip(group, told, strict=True)]),
+            snapshots=pl.concat([_snapshot_rows(b) for b in group]),
+            comments=pl.concat([_comment_rows(b, t) for b, t in zip(group, told, strict=True)]),
+            links=pl.concat([_link_rows(b) for b in group]),
+            bytes_done=int(group[-1].number[-1]) + 1,
         )
 
 
 def frames(config: WorldConfig) -> Iterator[pl.DataFrame]:
     """FRAMES rows, a block at a time."""
     for block in blocks(config):
-        rows = []
-        for i, number in enumerate(block.number.tolist()):
+        rows, look = [], block.parts["frame"].tolist()
+        for i, (number, video_id) in enumerate(zip(block.number.tolist(), block.ids, strict=True)):
             rng = stream(config.seed, "frames", number)
-            video_id = f"{PLATFORMS[block.platform[i]]}:{native_id(number)}"
             for k in range(config.frames_per_video):
-                rows.append((video_id, k, float(k), EDGE_PX, EDGE_PX, frame_jpeg(float(block.parts["frame"][i]), rng)))
+                rows.append((video_id, k, float(k), EDGE_PX, EDGE_PX, frame_jpeg(look[i], rng)))
         yield pl.DataFrame(rows, schema=FRAMES, orient="row")
 
 
-def _video_rows(block: Block, told: list[_Told], ids: list[str], posted: list[dt.datetime]) -> pl.DataFrame:
-    finals = [np.nanargmax(np.where(np.isnan(a), -1, a)) for a in block.ages_h]
+def _times(seconds: np.ndarray) -> pl.Series:
+    whole = np.int64(START.timestamp()) + seconds.astype(np.int64)
+    return pl.Series(whole * 1_000_000, dtype=pl.Int64).cast(TIME)
+
+
+def _video_rows(block: Block, told: Told) -> pl.DataFrame:
     rows = {
-        "video_id": ids,
-        "platform": [PLATFORMS[p] for p in block.platform],
+        "video_id": block.ids,
+        "platform": block.platforms,
         "author_id": [f"author-{a}" for a in block.author.tolist()],
-        "title": [t.title for t in told],
-        "description": [t.description for t in told],
-        "topic": [f"topic {t}" for t in block.topic.tolist()],
-        "category": [None] * len(ids),
-        "sentiment": [t.sentiment for t in told],
-        "language": [None] * len(ids),
-        "url": [
-            _HOSTS[PLATFORMS[p]][1] + native_id(n) for p, n in zip(block.platform, block.number.tolist(), strict=True)
-        ],
-        "duration_s": [t.duration_s for t in told],
-        "posted_at": posted,
-        "level": [level_of(block.counts[i, j], block.platform[i]) for i, j in enumerate(finals)],
-        "source_row": block.number,
+        "title": told.texts.titles,
+        "description": told.texts.descriptions,
+        "topic": [topic_name(t) for t in block.topic.tolist()],
+        "category": [category_of(t) for t in block.topic.tolist()],
+        "sentiment": told.sentiments,
+        "language": told.texts.languages,
+        "url": [HOSTS[p][1] + native_id(n) for p, n in zip(block.platforms, block.number.tolist(), strict=True)],
+        "duration_s": told.durations_s,
+        "posted_at": _times(block.posted_s),
+        "level": block.level,
+        "source_row": block.number * 100,
     }
     return pl.DataFrame(rows, schema=VIDEOS)
 
 
-def _snapshot_rows(block: Block, ids: list[str], posted: list[dt.datetime]) -> pl.DataFrame:
+def _snapshot_rows(block: Block) -> pl.DataFrame:
     """A made-up row at posting (no counters, the first crawl's followers copied back), then the real crawls."""
-    rows: list[tuple[Any, ...]] = []
-    for i, video_id in enumerate(ids):
-        platform = PLATFORMS[block.platform[i]]
-        rows.append((video_id, posted[i], True, int(block.followers[i, 0]), *[None] * 7, int(block.number[i]) * 100))
-        for j, age in enumerate(block.ages_h[i]):
-            if not np.isnan(age):
-                views, likes, comments, shares, collects = (int(c) for c in block.counts[i, j])
-                shown = (None if platform == "douyin" else views, likes, comments, shares)
-                saved = None if platform == "xigua" else collects
-                at = posted[i] + dt.timedelta(seconds=int(age * 3600))
-                rows.append(
-                    (
-                        video_id,
-                        at,
-                        False,
-                        int(block.followers[i, j]),
-                        *shown,
-                        saved,
-                        None,
-                        None,
-                        int(block.number[i]) * 100 + j + 1,
-                    )
-                )
-    return pl.DataFrame(rows, schema=SNAPSHOTS, orient="row")
+    by, crawl = np.nonzero(~np.isnan(block.ages_h))
+    ids, names = pl.Series(block.ids), pl.Series(block.platforms).gather(by)
+    counts = pl.DataFrame(block.counts[by, crawl], schema=list(COUNTERS))
+    for name in COUNTERS:
+        silent = names.is_in([p for p, unpublished in UNPUBLISHED.items() if name in unpublished])
+        counts = counts.with_columns(pl.when(silent).then(None).otherwise(name).alias(name))
+    real = counts.with_columns(
+        video_id=ids.gather(by), observed_at=_times(block.posted_s[by] + block.ages_h[by, crawl] * 3600),
+        synthetic=False, followers=block.followers[by, crawl], source_row=block.number[by] * 100 + crawl + 1,
+    )  # fmt: skip
+    made_up = pl.DataFrame({"video_id": ids, "observed_at": _times(block.posted_s)}).with_columns(
+        synthetic=True, followers=block.followers[:, 0], source_row=block.number * 100
+    )
+    parts = [
+        part.select([(pl.col(c) if c in part.columns else pl.lit(None)).cast(t).alias(c) for c, t in SNAPSHOTS.items()])
+        for part in (made_up, real)
+    ]
+    return pl.concat(parts).sort("source_row")
 
 
-def _comment_rows(config: WorldConfig, block: Block, ids: list[str], posted: list[dt.datetime]) -> pl.DataFrame:
-    rows = []
-    for i, (number, video_id) in enumerate(zip(block.number.tolist(), ids, strict=True)):
-        rng = stream(config.seed, "comments", number)
-        for age in block.ages_h[i]:
-            if not np.isnan(age):
-                for _ in range(rng.poisson(config.comments_per_crawl)):
-                    seen = posted[i] + dt.timedelta(seconds=int(age * 3600))
-                    said = posted[i] + dt.timedelta(seconds=int(rng.uniform(0, age) * 3600))
-                    rows.append((video_id, f"reader-{rng.integers(100_000)}", said, seen, world_text.comment(rng)))
-    return pl.DataFrame(rows, schema=COMMENTS, orient="row")
-
-
-def _link_rows(block: Block, ids: list[str], posted: list[dt.datetime]) -> pl.DataFrame:
-    rows = [(v, "topic", f"topic {t}", None, p) for v, t, p in zip(ids, block.topic.tolist(), posted, strict=True)]
-    return pl.DataFrame(rows, schema=LINKS, orient="row")
-
-
-def records(config: WorldConfig) -> Iterator[dict[str, Any]]:
-    """Samples in the release's own layout and key order: a zero row on the posting day, then one per crawl (dates only)."""
-    key = 0
-    for block in blocks(config):
-        for i, told in enumerate(_texts(config, block)):
-            posted = START + dt.timedelta(seconds=int(block.posted_s[i])) + SHANGHAI
-            rng = stream(config.seed, "comments", int(block.number[i]))
-            crawls = [(0.0, np.zeros(5, dtype=np.int64), int(block.followers[i, 0]))]
-            crawls += [
-                (float(a), block.counts[i, j], int(block.followers[i, j]))
-                for j, a in enumerate(block.ages_h[i])
-                if not np.isnan(a)
-            ]
-            level, dates, history = level_of(crawls[-1][1], block.platform[i]), set[str](), list[int]()
-            for age, counts, fans in crawls:
-                date = f"{posted + dt.timedelta(hours=age):%Y-%m-%d}"
-                if date in dates:
-                    continue
-                dates.add(date)
-                yield _record(config, block, i, told, posted, date, counts, fans, level, history, rng)
-                history.append(key)
-                key += 1
-
-
-def _record(
-    config: WorldConfig, block: Block, i: int, told: _Told, posted: dt.datetime, date: str, counts: np.ndarray,
-    fans: int, level: int, history: list[int], rng: np.random.Generator,
-) -> dict[str, Any]:  # fmt: skip
-    platform = PLATFORMS[block.platform[i]]
-    views, likes, comments, shares, collects = (int(c) for c in counts)
-    name, host = _HOSTS[platform]
-    record: dict[str, Any] = {"url": host + native_id(int(block.number[i]))}
-    if told.sentiment is not None:
-        record["sentiment"] = told.sentiment
-    said = {}
-    for k in range(int(rng.poisson(config.comments_per_crawl)) if history else 0):
-        said[str(k)] = {
-            "short_id": str(rng.integers(10**9)),
-            "评论用户ID": str(rng.integers(10**18)),
-            "评论内容": world_text.comment(rng),
-            "评论时间": f"{posted:%Y-%m-%d %H:%M:%S}",
-            "IP地址": "某地",
-        }
-    return record | {
-        "描述": told.description,
-        "标题": told.title or "",
-        "发布用户ID": f"author-{int(block.author[i])}",
-        "视频时长（秒）": told.duration_s,
-        "平台": name,
-        "发布时间": f"{posted:%Y-%m-%d %H:%M:%S}",
-        "话题": f"topic {int(block.topic[i])}",
-        "影响力等级": level,
-        "当前时间": date,
-        "当前粉丝量": fans,
-        "当前点赞量": likes,
-        "当前播放量": 0 if platform == "douyin" else views,
-        "当前分享量": shares,
-        "当前收藏量": 0 if platform == "xigua" else collects,
-        "当前评论量": comments,
-        "评论": said,
-        "历史状态": list(history),
+def _comment_rows(block: Block, told: Told) -> pl.DataFrame:
+    rows = {
+        "video_id": pl.Series(block.ids, dtype=pl.String).gather(told.by),
+        "author_id": [f"reader-{r}" for r in told.reader.tolist()],
+        "commented_at": _times(told.said_s),
+        "observed_at": _times(block.posted_s[told.by] + block.ages_h[told.by, told.crawl] * 3600),
+        "text": [SAID[k] for k in told.text.tolist()],
     }
+    return pl.DataFrame(rows, schema=COMMENTS)
+
+
+def _link_rows(block: Block) -> pl.DataFrame:
+    """Topic, category, music and hashtags, known from posting on; reposts are found by merging, as in real data."""
+    ids, at = pl.Series(block.ids, dtype=pl.String), _times(block.posted_s)
+    topics, by_tag = block.topic.tolist(), np.nonzero(block.tags >= 0)
+    with_music = np.flatnonzero(block.track >= 0)
+    kinds = (
+        ("topic", np.arange(len(ids)), [topic_name(t) for t in topics]),
+        ("category", np.arange(len(ids)), [category_of(t) for t in topics]),
+        ("music", with_music, [f"track-{t}" for t in block.track[with_music].tolist()]),
+        ("hashtag", by_tag[0], [tag_name(t) for t in block.tags[by_tag].tolist()]),
+    )
+    rows = [
+        pl.DataFrame(
+            {"video_id": ids.gather(by), "kind": [kind] * len(by), "target": targets, "value": [None] * len(by), "observed_at": at.gather(by)},
+            schema=LINKS,
+        )
+        for kind, by, targets in kinds
+    ]  # fmt: skip
+    return pl.concat(rows)

@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+import os
 from pathlib import Path
 
+import msgspec
 import polars as pl
 
+from veracast.core.errors import StorageError
 from veracast.core.files import new_folder, storage_faults
 from veracast.core.progress import SILENT, Progress
 from veracast.data.dataset import Dataset, check_tables, open_dataset, write_tables
 from veracast.data.merge import merge
 from veracast.data.pseudonyms import pseudonymise
 from veracast.data.schema import empty
-from veracast.data.world import WorldConfig, batches, frames, records
+from veracast.data.world import WorldConfig, batches, frames
 from veracast.data.world_law import law_digest
+from veracast.data.world_records import record_blocks
 
 _SALT = b"generated world: nobody to protect"
 
 
-def write_dataset(config: WorldConfig, to: Path, *, progress: Progress = SILENT, overwrite: bool = False) -> Dataset:
-    """Generate straight into a data set folder; its dataset.json carries the law's digest."""
+def write_dataset(
+    config: WorldConfig, to: Path, *, progress: Progress = SILENT, overwrite: bool = False, blocks_per_batch: int = 4
+) -> Dataset:
+    """Generate straight into a data set folder; its dataset.json carries the law's digest.
+
+    The bytes do not depend on blocks_per_batch. Holds the tables in memory; for any size in little memory see write_release.
+    """
     parts: dict[str, list[pl.DataFrame]] = {n: [empty(n)] for n in ("videos", "snapshots", "comments", "links")}
     with new_folder(to, overwrite=overwrite) as folder:
         with progress.step("generate the world", total=config.videos) as advance:
-            for batch in batches(config):
+            for batch in batches(config, blocks_per_batch=blocks_per_batch):
                 for name, kept in parts.items():
                     frame: pl.DataFrame = getattr(batch, name)
                     if "author_id" in frame.columns:
@@ -51,23 +58,27 @@ def write_dataset(config: WorldConfig, to: Path, *, progress: Progress = SILENT,
     return open_dataset(to)
 
 
-def write_release(config: WorldConfig, path: Path, *, progress: Progress = SILENT) -> int:
-    """Stream the world into one JSON object in the release's layout (indent 3); returns the number of samples."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with storage_faults(path), temporary.open("w", encoding="utf-8") as handle:
-        count = 0
-        with progress.step("write samples") as advance:
-            for text in _members(config):
-                handle.write(",\n" if count else "{\n")
-                handle.write(text)
-                count += 1
-                advance(1)
-        handle.write("\n}\n" if count else "{}\n")
-    temporary.replace(path)
+def write_release(config: WorldConfig, path: Path, *, progress: Progress = SILENT, overwrite: bool = False) -> int:
+    """Stream the world into one JSON object as `json.dump(..., indent=3)` lays it out; returns the number of samples.
+
+    Atomic. Raises StorageError when the file is there already or cannot be written.
+    """
+    if path.exists() and not overwrite:
+        raise StorageError(f"{path}: is already there -> choose another name, or remove it first")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, count = path.with_name(f".{path.name}.partial-{os.getpid()}"), 0
+    try:
+        with storage_faults(path), temporary.open("wb") as handle, progress.step("write samples") as advance:
+            for members in record_blocks(config):
+                handle.write(b",\n" if count else b"{\n")
+                # the format step is C, keeps key order and escapes as json.dumps does; its outer braces go
+                handle.write(msgspec.json.format(msgspec.json.encode(members), indent=3)[2:-2])
+                count += len(members)
+                advance(len(members))
+            handle.write(b"\n}")
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
     return count
-
-
-def _members(config: WorldConfig) -> Iterator[str]:
-    for key, record in enumerate(records(config)):
-        body = json.dumps(record, ensure_ascii=False, indent=3).replace("\n", "\n   ")
-        yield f'   "{key}": {body}'

@@ -16,7 +16,7 @@ from veracast.data.world_write import write_dataset, write_release
 
 @dataclass(frozen=True)
 class Config:
-    """Size, layout and place. 117,720 videos under layout "xs" give about the release's number of samples."""
+    """Size, layout and place. 117,720 videos under layout "xs" give the release's number of samples, 381,926."""
 
     to: Path = Path("world")
     videos: int = 600
@@ -42,7 +42,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     with RunWriter("world", out, config=to_dict(config), seed=config.seed) as writer:
         writer.input_digest("world_law", law_digest(world.law))
         if config.layout == "xs":
-            samples = write_release(world, config.to, progress=progress)
+            samples = write_release(world, config.to, progress=progress, overwrite=config.overwrite)
         else:
             samples = write_dataset(world, config.to, progress=progress, overwrite=config.overwrite).snapshots.height
         counts = {"videos": config.videos, "samples": samples}

@@ -59,7 +59,7 @@ _4CAT = {
 def sniff(path: Path, head: bytes) -> bool:
     """Header names of the CSV kinds, or Zeeschuimer's envelope."""
     first = head.split(b"\n", 1)[0].lower()
-    flat = b"vid_id" in first and b"vid_posttime" in first
+    flat = b"vid_id" in first and (b"vid_posttime" in first or b"vid_nview" in first)
     four_cat = b"tiktok_url" in first and b"music_id" in first and b"hashtags" in first
     return flat or four_cat or (b'"source_platform"' in head and b"tiktok" in head and b'"data"' in head)
 
