@@ -127,7 +127,7 @@ class LightGBM:
         return FittedLightGBM(target=target, kind=kind, boosters=tuple(boosters), columns=columns)
 
     def lighter(self) -> LightGBM:
-        return replace(self, members=2, rounds=self.rounds // 2, level_rounds=self.level_rounds)
+        return replace(self, members=max(1, self.members // 2), rounds=max(100, self.rounds // 2))
 
     def load(self, folder: Path) -> FittedLightGBM:
         import lightgbm as lgb
