@@ -9,7 +9,14 @@ from scipy import stats
 
 from veracast.core.schemas import BACKTEST
 from veracast.core.seeds import stream
-from veracast.rating.metrics import accuracy, backtest_scores, macro_mae, quadratic_weighted_kappa, spearman
+from veracast.rating.metrics import (
+    accuracy,
+    backtest_scores,
+    macro_mae,
+    quadratic_weighted_kappa,
+    spearman,
+    top_precision,
+)
 
 TRUTH = np.array([0, 1, 2, 3, 3, 5.0])
 POINT = np.array([0.4, 1.6, 2.0, 3.4, 1.0, 9.0])
@@ -39,6 +46,20 @@ def test_macro_mae_weighs_levels_alike() -> None:
     assert macro_mae(np.array([0, 0, 0, 4.0]), np.array([0, 0, 0, 9.0])) == 2.5
 
 
+def test_the_top_tenth_by_hand() -> None:
+    truth = np.arange(20.0)  # the top tenth are 18 and 19
+    assert top_precision(truth, truth) == 1.0
+    assert top_precision(-truth, truth) == 0.0
+    assert top_precision(np.where(truth == 5, 99, truth), truth) == 0.5  # 5 and 19 are forecast as the top
+    assert top_precision(np.ones(20), truth) == pytest.approx(0.1)  # who cannot tell gets what chance gets
+    assert np.isnan(top_precision(np.empty(0), np.empty(0)))
+
+
+def test_ties_in_the_truth_share_their_places() -> None:
+    truth = np.array([3.0] * 4 + [0.0] * 16)  # two of four places
+    assert top_precision(np.arange(20.0)[::-1], truth) == pytest.approx(0.5)
+
+
 def rows(point: list[float | None], truth: list[float]) -> pl.DataFrame:
     base = dict.fromkeys(BACKTEST)
     made = [
@@ -56,6 +77,9 @@ def test_scores_count_what_has_no_forecast() -> None:
     assert (found["mse"].value, found["acc"].value) == (pytest.approx(1 / 3), pytest.approx(2 / 3))
     coverage = found["coverage_80"]  # truths 1 and 3 inside [0, 3], 4 outside, one row without a forecast
     assert (coverage.value, coverage.n, coverage.n_unscored) == (pytest.approx(2 / 3), 3, 1)
+    narrow = found["coverage_50"]  # no such interval was given
+    assert (narrow.value, narrow.n, narrow.n_unscored) == (None, 0, 4)
+    assert found["macro_mae"].value == pytest.approx((0 + 0 + 1) / 3)  # levels 1, 3 and 4; all alike here
 
 
 def test_nothing_scored_is_null() -> None:

@@ -104,8 +104,12 @@ BACKTEST: Schema = {
     "gap_h": pl.Float64,
     "point": pl.Float64,  # ln(1 + count), or the level
     "truth": pl.Float64,  # same unit
+    "low_50": pl.Float64,
+    "high_50": pl.Float64,
     "low_80": pl.Float64,
     "high_80": pl.Float64,
+    "low_90": pl.Float64,
+    "high_90": pl.Float64,
     "reason_unscored": pl.String,  # null where scored
 }
 

@@ -1,7 +1,7 @@
 """Metrics of forecasts, as scores with n, n_unscored and a bootstrap interval.
 
-ACC, MSE and MAE as in the paper (ACC = mean(round(pred) == level)); QWK, Spearman, interval coverage and MAE of ln counts
-beside them. A row without a forecast is unscored and counted, never filled in.
+ACC, MSE and MAE as in the paper (ACC = mean(round(pred) == level)); macro-MAE, QWK, Spearman, precision among the top
+tenth, interval coverage and MAE of ln counts beside them. A row without a forecast is unscored and counted, never filled in.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from veracast.core.protocols import LEVELS
 from veracast.core.scores import Score
 from veracast.core.seeds import stream
 from veracast.core.statistics import bootstrap_interval
+from veracast.rating.intervals import COVERAGES
 
 SliceValue = str | int | float | bool
 _MIN_FOR_INTERVAL = 2
 _RESAMPLES_MATRIX = 300
+TOP_SHARE = 0.1
 
 
 def accuracy(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
@@ -43,6 +45,24 @@ def spearman(point: np.ndarray, truth: np.ndarray) -> float:
     if len(point) < 3 or np.ptp(point) == 0 or np.ptp(truth) == 0:
         return float("nan")
     return float(stats.spearmanr(point, truth).statistic)
+
+
+def top_precision(point: np.ndarray, truth: np.ndarray, *, share: float = TOP_SHARE) -> float:
+    """Of the top `share` of forecasts, how many are in the top `share` of outcomes (so precision equals recall).
+
+    Ties at either border count as the part of them that fits: a forecast that cannot tell rows apart scores `share`, not more.
+    """
+    if len(point) == 0:
+        return float("nan")
+    k = max(1, round(share * len(point)))
+    return float((_top_weight(point, k) * _top_weight(truth, k)).sum() / k)
+
+
+def _top_weight(values: np.ndarray, k: int) -> np.ndarray:
+    """1 for the k largest values, 0 for the others, and the same part for all that tie at the border."""
+    border = np.sort(values)[-k]
+    above, tied = values > border, values == border
+    return np.asarray(above + tied * (k - above.sum()) / tied.sum())
 
 
 def score_mean(
@@ -77,6 +97,8 @@ def score_statistic(
     n_unscored: int,
     where: Mapping[str, SliceValue],
     seed: int,
+    unit: str = "",
+    direction: str = "higher",
 ) -> Score:
     """A statistic of two columns (QWK, Spearman), bootstrapped over rows."""
     value = statistic(point, truth) if len(point) else float("nan")
@@ -90,15 +112,15 @@ def score_statistic(
         if draws:
             low, high = (float(q) for q in np.quantile(draws, [0.025, 0.975]))
     found = float(value) if np.isfinite(value) else None
-    return Score(name, found, low, high, len(point), n_unscored, "", "higher", dict(where))
+    return Score(name, found, low, high, len(point), n_unscored, unit, direction, dict(where))
 
 
 def backtest_scores(
     rows: pl.DataFrame, where: Mapping[str, SliceValue], *, seed: int, full: bool = True
 ) -> list[Score]:
-    """Scores of one rater on one set of BACKTEST rows (columns indicator, point, truth, low_80, high_80).
+    """Scores of one rater on one set of BACKTEST rows (columns indicator, point, truth, low_50 ... high_90).
 
-    full: also QWK, Spearman and coverage; slices of the table need only the errors.
+    full: also macro-MAE, QWK, Spearman, precision of the top tenth and coverage; slices of the table need only the errors.
     """
     scored = rows.filter(pl.col("point").is_not_null())
     n_unscored = rows.height - scored.height
@@ -114,18 +136,26 @@ def backtest_scores(
         ]
         if full:
             found.append(score_statistic("qwk", quadratic_weighted_kappa, point, truth, **common))
+            found.append(
+                score_statistic("macro_mae", macro_mae, point, truth, direction="lower", unit="levels", **common)
+            )
     else:
         name = f"mae_ln_{rows['indicator'][0]}" if rows.height else "mae_ln_views"
         found = [score_mean(name, error, unit="ln", direction="lower", **common)]
     if full:
         found.append(score_statistic("spearman", spearman, point, truth, **common))
-        inside = scored.filter(pl.col("low_80").is_not_null())
-        hit = ((inside["truth"] >= inside["low_80"]) & (inside["truth"] <= inside["high_80"])).to_numpy().astype(float)
-        missing = rows.height - inside.height
-        found.append(
-            score_mean("coverage_80", hit, n_unscored=missing, unit="", direction="higher", where=where, seed=seed)
-        )
+        found.append(score_statistic("top10_precision", top_precision, point, truth, **common))
+        for coverage in COVERAGES:
+            found.append(_coverage(scored, coverage, n=rows.height, where=where, seed=seed))
     return found
+
+
+def _coverage(scored: pl.DataFrame, coverage: int, *, n: int, where: Mapping[str, SliceValue], seed: int) -> Score:
+    low, high = f"low_{coverage}", f"high_{coverage}"
+    inside = scored.filter(pl.col(low).is_not_null())
+    hit = ((inside["truth"] >= inside[low]) & (inside["truth"] <= inside[high])).to_numpy().astype(float)
+    name, missing = f"coverage_{coverage}", n - inside.height
+    return score_mean(name, hit, n_unscored=missing, unit="", direction="higher", where=where, seed=seed)
 
 
 def macro_mae(point: np.ndarray, truth: np.ndarray) -> float:

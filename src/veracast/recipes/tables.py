@@ -19,6 +19,7 @@ from veracast.rating.alerts import alerts, reliability
 from veracast.rating.buckets import age_bucket
 from veracast.rating.evaluate import Forecast, Rated, TaskResult
 from veracast.rating.features import FEATURES, aimed
+from veracast.rating.intervals import COVERAGES
 from veracast.rating.leak_cost import LeakCost
 from veracast.rating.metrics import backtest_scores, sliced
 from veracast.rating.model import Model, forecast_rows, level_rows, rate
@@ -220,7 +221,7 @@ def _probs(rated: Rated, rows: pl.DataFrame, found: Forecast) -> np.ndarray:
 def backtest_rows(result: TaskResult, rated: Rated) -> pl.DataFrame:
     """BACKTEST rows of one rater on the test set of one task."""
     test, point = result.task.test, rated.test.point
-    bounds = rated.calibration.interval(test, point, result.target, 80)
+    bounds = {c: rated.calibration.interval(test, point, result.target, c) for c in COVERAGES}
     truth = pl.col(f"y_{result.target}")
     frame = test.filter(truth.is_not_null()).select(
         "video_id", "platform", "state", age_h="f_age_h", gap_h="f_gap_h", truth=truth
@@ -232,8 +233,8 @@ def backtest_rows(result: TaskResult, rated: Rated) -> pl.DataFrame:
         rater=pl.lit(rated.rater),
         indicator=pl.lit(result.target),
         point=pl.Series(point[known]).fill_nan(None),
-        low_80=pl.Series(bounds[known, 0]).fill_nan(None),
-        high_80=pl.Series(bounds[known, 1]).fill_nan(None),
+        **{f"low_{c}": pl.Series(both[known, 0]).fill_nan(None) for c, both in bounds.items()},
+        **{f"high_{c}": pl.Series(both[known, 1]).fill_nan(None) for c, both in bounds.items()},
     )
     why = pl.when(pl.col("point").is_null()).then(pl.lit("no count is known at this state"))
     frame = frame.with_columns(reason_unscored=why.otherwise(None))

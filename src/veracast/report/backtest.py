@@ -27,7 +27,17 @@ PARTS = {
 }
 _SLICES = (*PARTS, "age_bucket")
 _BASELINES = ("constant", "median", "persistence", "author", "szabo_huberman", "growth")
-_OTHER_METRICS = ("mse", "acc", "qwk", "spearman", "coverage_50", "coverage_80", "coverage_90")
+_OTHER_METRICS = (
+    "mse",
+    "macro_mae",
+    "acc",
+    "qwk",
+    "spearman",
+    "top10_precision",
+    "coverage_50",
+    "coverage_80",
+    "coverage_90",
+)
 _STATES = {"cold": "Cold start: rated at posting", "observed": "Observed: rated with counts in hand"}
 LEAKED = "+leak"
 _GOOD_PRECISION = 0.7
@@ -167,7 +177,7 @@ def _named_by_slice(score: Score) -> str:
 def _target(name: str) -> str | None:
     if name.startswith("mae_ln_"):
         return name.removeprefix("mae_ln_")
-    return "level" if name in ("mae", "mse", "acc", "qwk") else None
+    return "level" if name in ("mae", "mse", "acc", "qwk", "macro_mae") else None
 
 
 def _task(name: str, target: str, scores: Sequence[Score], facts: dict[str, Any]) -> Task:

@@ -34,10 +34,11 @@ RATERS = {
     "lm": "Language model", "netgpt": "NetGPT",
 }  # fmt: skip
 METRICS = {
-    "acc": "Exact level", "mse": "MSE", "qwk": "QWK", "spearman": "Spearman", "coverage_50": "Inside 50 %",
+    "acc": "Exact level", "mse": "MSE", "macro_mae": "Macro MAE", "qwk": "QWK", "spearman": "Spearman",
+    "top10_precision": "Top tenth hit", "coverage_50": "Inside 50 %",
     "coverage_80": "Inside 80 %", "coverage_90": "Inside 90 %",
 }  # fmt: skip
-PERCENT_METRICS = ("acc", "coverage_50", "coverage_80", "coverage_90")
+PERCENT_METRICS = ("acc", "top10_precision", "coverage_50", "coverage_80", "coverage_90")
 
 
 @dataclass(frozen=True)
