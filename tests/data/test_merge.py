@@ -94,6 +94,13 @@ def test_equal_row_numbers_of_two_files_are_told_apart() -> None:
     assert out.tables["snapshots"].columns == list(TABLES["snapshots"])
 
 
+def test_the_same_list_position_on_two_days_is_two_facts() -> None:
+    at = {"video_id": "x:1", "kind": "list_position", "target": "popular", "value": 7.0}
+    links = [{**at, "observed_at": DAY0 + n * DAY} for n in (0, 1, 1)]
+    out = merged(videos=[video("x:1")], snapshots=[snapshot("x:1", DAY0)], links=links)
+    assert out.tables["links"].sort("observed_at")["observed_at"].to_list() == [DAY0, DAY0 + DAY]
+
+
 def test_comments_and_links_keep_the_time_at_which_they_were_first_seen() -> None:
     comment = {"video_id": "x:1", "author_id": "u1", "commented_at": DAY0}
     link = {"video_id": "x:1", "kind": "music", "target": "m", "value": 3.0}

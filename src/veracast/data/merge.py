@@ -40,8 +40,7 @@ def merge(raw: dict[str, pl.DataFrame]) -> Merged:
     snapshots, repeated = _merge_snapshots(raw.pop("snapshots"), ids)
     snapshots, availability = _null_unpublished(snapshots, videos)
     falls = _count_falls(snapshots)
-    links = pl.concat([raw["links"], find_reposts(videos)])
-    links = links.group_by("video_id", "kind", "target", "value").agg(pl.col("observed_at").min())
+    links = _merge_links(pl.concat([raw["links"], find_reposts(videos)]))
     frames = raw["frames"].sort(list(TABLES["frames"])).unique(["video_id", "frame"], keep="first")
     tables = {
         "videos": videos,
@@ -54,6 +53,13 @@ def merge(raw: dict[str, pl.DataFrame]) -> Merged:
     tables = {name: table.select(TABLES[name].keys()) for name, table in tables.items()}
     counts = {"repeated_crawls": repeated, "conflicting_levels": conflicts, "falling_steps": falls}
     return Merged(tables=tables, counts=counts, availability=availability)
+
+
+def _merge_links(links: pl.DataFrame) -> pl.DataFrame:
+    """Each link once, as first seen; a list position is a new fact at every crawl, even where it is the old number."""
+    dated = pl.col("kind") == "list_position"
+    lasting = links.filter(~dated).group_by("video_id", "kind", "target", "value").agg(pl.col("observed_at").min())
+    return pl.concat([lasting, links.filter(dated).select(lasting.columns).unique()])
 
 
 def _in_order(frame: pl.DataFrame, ids: pl.Series, *keys: str) -> pl.DataFrame:
