@@ -236,12 +236,13 @@ def level_rows(
 
 
 def at_least(probs: np.ndarray, floor: np.ndarray) -> np.ndarray:
-    """The distribution given that levels below the floor are ruled out, shape (n, 10)."""
+    """The distribution given that levels below the floor are ruled out, shape (n, 10); NaN stays NaN."""
     allowed = np.arange(LEVELS)[None, :] >= floor[:, None]
     kept = np.where(allowed, probs, 0.0)
     total = kept.sum(axis=1, keepdims=True)
     certain = (np.arange(LEVELS)[None, :] == floor[:, None]).astype(float)
-    return np.asarray(np.where(total > 1e-9, kept / np.maximum(total, 1e-9), certain))
+    found = np.where(total > 1e-9, kept / np.maximum(total, 1e-9), certain)
+    return np.asarray(np.where(np.isnan(probs), np.nan, found))
 
 
 def _set_by(rows: pl.DataFrame, points: Mapping[str, np.ndarray], model: Model, alert_level: int) -> pl.Series:
