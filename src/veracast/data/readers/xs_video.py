@@ -20,7 +20,7 @@ from veracast.core.errors import InputError
 from veracast.data.json_stream import Chunk, split_object
 from veracast.data.readers.protocol import Batch, ReadOptions
 from veracast.data.readers.split_zip import SplitZipMember, is_zip_part
-from veracast.data.readers.xs_video_frames import Sample, batch, reject_rows, samples_made
+from veracast.data.readers.xs_video_frames import Sample, batch, gc_paused, reject_rows, samples_made
 
 NAME = "xs_video"
 _REMEDY = "mend or remove the record, or use --on-error skip"
@@ -92,7 +92,8 @@ def _all_at_once(body: bytes) -> dict[str, Sample] | None:
     """
     before = samples_made()
     try:
-        samples = _MANY.decode(body)
+        with gc_paused():
+            samples = _MANY.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return samples if len(samples) == samples_made() - before - 1 else None

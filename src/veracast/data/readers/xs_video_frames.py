@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import count
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
 import polars as pl
+from msgspec.structs import astuple
 
 from veracast.data.readers.protocol import Batch
 from veracast.data.schema import COMMENTS, LINKS, REJECTS, SNAPSHOTS, VIDEOS, empty
@@ -107,28 +109,42 @@ def batch(samples: dict[str, Sample], file: str, *, keep_comments: bool) -> Batc
 
     The earliest of several equal rows of a video stays; which of different rows counts is for merging to say, by time.
     """
-    rows = list(samples.values())
-    table, rejects = _check(_table(list(samples), rows), file)
+    with gc_paused():
+        rows = list(samples.values())
+        table, rejects = _check(_table(list(samples), rows), file)
+        comments = _comments(rows, table, keep_comments)
     distinct = table.lazy().filter(_CHANGED)
     videos, snapshots, links = pl.collect_all([_videos(distinct), table.lazy().select(_SNAPSHOTS), _links(distinct)])
-    return Batch(videos, snapshots, _comments(rows, table, keep_comments), links, rejects)
+    return Batch(videos, snapshots, comments, links, rejects)
+
+
+@contextmanager
+def gc_paused() -> Iterator[None]:
+    """For work that makes many objects and no garbage: the collector would walk over all of them again and again."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def _table(keys: list[str], rows: Sequence[Sample]) -> pl.DataFrame:
     """Raw columns, times and ids parsed; what does not parse is null here, and `failed` as all that _CHECKS finds."""
-    columns: dict[str, Any] = {name: list(map(attrgetter(name), rows)) for name in _FIELDS}
-    columns["key_text"] = keys
+    values: Iterable[Sequence[Any]] = zip(*map(astuple, rows), strict=True) if rows else [()] * len(_FIELDS)
+    columns: dict[str, Sequence[Any]] = {"key_text": keys, **dict(zip(_FIELDS, values, strict=False))}
     try:
-        table = pl.DataFrame(columns, schema=_schema(pl.Int64))
+        table = _frame(columns, pl.Int64)
     except (TypeError, OverflowError):  # a count beyond 64 bits is to be shown in its reject, not to end the reading
-        table = pl.DataFrame(columns, schema=_schema(pl.Int128))
+        table = _frame(columns, pl.Int128)
     parsed = table.lazy().with_row_index("row").with_columns(_PARSED).with_columns(_IDENTIFIED)
     return parsed.with_columns(failed=pl.any_horizontal(_FAILED)).collect()
 
 
-def _schema(integer: type[pl.DataType]) -> dict[str, Any]:
-    special: dict[str, Any] = {"duration_s": pl.Float64, **dict.fromkeys(_INTEGERS, integer)}
-    return {name: special.get(name, pl.String) for name in (*_FIELDS, "key_text")}
+def _frame(columns: Mapping[str, Sequence[Any]], integer: type[pl.DataType]) -> pl.DataFrame:
+    types: dict[str, Any] = {"duration_s": pl.Float64, **dict.fromkeys(_INTEGERS, integer)}
+    return pl.DataFrame([pl.Series(name, values, types.get(name, pl.String)) for name, values in columns.items()])
 
 
 def _check(table: pl.DataFrame, file: str) -> Checked:
@@ -167,15 +183,17 @@ def _comments(rows: Sequence[Sample], table: pl.DataFrame, keep_text: bool) -> p
     found = [comment for sample in kept for comment in sample.comments.values()]
     if not found:
         return empty("comments")
-    per_sample = pl.Series([len(sample.comments) for sample in kept], dtype=pl.UInt32)
-    seen = table.select("video_id", "observed_at").lazy().with_columns(n=per_sample).filter(pl.col("n") > 0)
-    seen = seen.select(pl.col("video_id").repeat_by("n"), pl.col("observed_at").repeat_by("n"))
-    comments = seen.explode("video_id", "observed_at").with_columns(
-        author_id=pl.Series([comment.user for comment in found], dtype=pl.String),
-        time=pl.Series([comment.time for comment in found], dtype=pl.String),
-        text=pl.Series([comment.text for comment in found], dtype=pl.String) if keep_text else pl.lit(None, pl.String),
-    )
-    return comments.with_columns(_SAID_AT).select(list(COMMENTS)).collect()
+    sample_of = pl.Series([at for at, sample in enumerate(kept) for _ in sample.comments], dtype=pl.UInt32)
+    texts = [comment.text for comment in found] if keep_text else [None] * len(found)
+    times = pl.Series("time", [comment.time for comment in found], pl.String)
+    comments = {
+        "video_id": table["video_id"].gather(sample_of),
+        "author_id": pl.Series([comment.user for comment in found], dtype=pl.String),
+        "commented_at": times.to_frame().select(_SAID_AT).to_series(),
+        "observed_at": table["observed_at"].gather(sample_of),
+        "text": pl.Series(texts, dtype=pl.String),
+    }
+    return pl.DataFrame(comments, schema=COMMENTS)
 
 
 def reject_rows(faults: Sequence[tuple[str, str, str, str]]) -> pl.DataFrame:
