@@ -67,7 +67,7 @@ def read(path: Path, options: ReadOptions) -> Iterator[Batch]:
 def _open(path: Path) -> Any:
     with path.open("rb") as handle:
         head = handle.read(4)
-    return SplitZipMember(path) if is_zip_part(path, head) else path.open("rb")
+    return SplitZipMember(path) if is_zip_part(path, head) else path.open("rb", buffering=0)
 
 
 def _without(found: Batch, keys: set[int], file: str) -> Batch:
@@ -85,7 +85,7 @@ def _without(found: Batch, keys: set[int], file: str) -> Batch:
     )
 
 
-def _all_at_once(body: bytes) -> dict[str, Sample] | None:
+def _all_at_once(body: bytes | memoryview) -> dict[str, Sample] | None:
     """The samples of an object's text by key; None where something is wrong with one of them.
 
     A key that occurs twice is wrong too, but a JSON decoder keeps the last one silently: what it made is counted.
