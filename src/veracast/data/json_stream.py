@@ -16,6 +16,7 @@ from veracast.core.errors import InputError
 
 CHUNK_BYTES = 8 << 20
 MAX_MEMBER_BYTES = 64 << 20
+_PIECE_BYTES = 1 << 18
 _SPACE = b" \t\r\n"
 _BETWEEN = re.compile(rb"[ \t\r\n,]*")
 T = TypeVar("T")
@@ -31,99 +32,129 @@ class ByteSource(Protocol):
 
 @dataclass(frozen=True)
 class Chunk(Generic[T]):
-    """`body` is a complete JSON object of whole members; `end` is the offset in the source where they end.
+    """Whole members of the outer object, which lie between the offsets `start` and `end` of the source.
 
-    decoded: what `decode` made of the body, None where it could make nothing of it.
+    decoded: what `decode` made of them as an object of their own, None where it could make nothing of it.
+    body: the text of that object where nothing was made of it, else empty.
     """
 
-    body: bytes
     decoded: T | None
+    body: bytes
     start: int
     end: int
 
 
 @dataclass(frozen=True)
 class _Cut(Generic[T]):
-    body: bytes
     decoded: T | None
-    length: int  # bytes of the buffer that it takes
+    body: bytes
+    length: int  # bytes of the buffer that it takes, not counting the first
+
+
+Decode = Callable[[bytes | memoryview], T | None]
 
 
 def split_object(
-    source: ByteSource, *, file: str, decode: Callable[[bytes], T | None], chunk_bytes: int = CHUNK_BYTES
+    source: ByteSource, *, file: str, decode: Decode[T], chunk_bytes: int = CHUNK_BYTES
 ) -> Iterator[Chunk[T]]:
     """Chunks of whole members of the outer object, in order.
 
-    decode: turns the text of a JSON object into something, and what is no valid JSON into None.
+    decode: turns the text of a JSON object into something that is not a view of it, and what is no valid JSON into None.
     Raises InputError when the text is not one JSON object of objects, is cut short, or holds a member over 64 MB.
     """
-    buffer, offset = _open_object(source.read(chunk_bytes), file)
-    indent = buffer[: len(buffer) - len(buffer.lstrip(_SPACE))]
+    buffer = (
+        bytearray()
+    )  # one byte that is done with (the outer brace, later that of the member before), and what follows
+    more = _fill(buffer, source, chunk_bytes)
+    offset = _open_object(buffer, file)
+    indent = bytes(buffer[1 : len(buffer) - len(buffer[1:].lstrip(_SPACE))])
     quick = True
-    more = source.read(chunk_bytes)  # one ahead, to know when the buffer is the rest
     while more or not _is_over(buffer):
         cut = _cut_by_guess(buffer, indent, decode, rest=not more) if quick else None
         if cut is None:
             cut = _cut_by_scan(buffer, decode)
             quick = quick and (cut is None or cut.decoded is None)  # else the guess misled
         if cut is not None:
-            buffer, start, offset = buffer[cut.length :], offset, offset + cut.length
-            yield Chunk(cut.body, cut.decoded, start, offset)
+            del buffer[: cut.length]
+            start, offset = offset, offset + cut.length
+            yield Chunk(cut.decoded, cut.body, start, offset)
         elif not more:
             raise _truncated(buffer, offset, file)
         elif len(buffer) > MAX_MEMBER_BYTES:
             remedy = "cut the record out"
             raise InputError("one record is over 64 MB", file=file, record=f"byte {offset}", remedy=remedy)
-        buffer += more
-        more = source.read(chunk_bytes) if more else b""
+        more = more and _fill(buffer, source, chunk_bytes)
 
 
-def _open_object(buffer: bytes, file: str) -> tuple[bytes, int]:
-    """What follows the opening brace, and its offset."""
+def _fill(buffer: bytearray, source: ByteSource, size: int) -> bool:
+    """Read `size` more bytes; False at the end of the source. In small pieces, whose memory is used again and again."""
+    wanted = len(buffer) + size
+    while len(buffer) < wanted:
+        piece = source.read(min(_PIECE_BYTES, wanted - len(buffer)))
+        if not piece:
+            return False
+        buffer += piece
+    return True
+
+
+def _open_object(buffer: bytearray, file: str) -> int:
+    """Drop what stands before the opening brace; returns the offset of what follows it."""
     text = buffer.removeprefix(b"\xef\xbb\xbf")
     head = text.lstrip(_SPACE)
     if not head.startswith(b"{"):
-        message = f"does not start with an object but with {head[:20]!r}"
+        message = f"does not start with an object but with {bytes(head[:20])!r}"
         raise InputError(message, file=file, record="byte 0", remedy="give the release's JSON file")
-    return head[1:], len(text) - len(head) + 1
+    del buffer[: len(buffer) - len(head)]
+    return len(text) - len(head) + 1
 
 
-def _is_over(buffer: bytes) -> bool:
-    return buffer.strip(_SPACE + b",") == b"}"
+def _is_over(buffer: bytearray) -> bool:
+    return buffer[1:].strip(_SPACE + b",") == b"}"
 
 
-def _truncated(buffer: bytes, offset: int, file: str) -> InputError:
-    left = buffer.strip(_SPACE + b",")
+def _truncated(buffer: bytearray, offset: int, file: str) -> InputError:
+    left = buffer[1:].strip(_SPACE + b",")
     what = "ends in the middle of a record" if len(left) > 1 else "ends before its closing brace"
     remedy = "download or export it again"
     return InputError(f"the file {what} (truncated)", file=file, record=f"byte {offset}", remedy=remedy)
 
 
-def _cut_by_guess(buffer: bytes, indent: bytes, decode: Callable[[bytes], T | None], *, rest: bool) -> _Cut[T] | None:
+def _cut_by_guess(buffer: bytearray, indent: bytes, decode: Decode[T], *, rest: bool) -> _Cut[T] | None:
     """Up to the last line break that looks like one between two members, or all; None where that turns out wrong."""
     if rest:
-        length = len(buffer.rstrip(_SPACE)) - 1
-        found = buffer[length : length + 1] == b"}"
+        end = len(buffer.rstrip(_SPACE)) - 1
+        found = end > 0 and buffer[end] == b"}"[0]
     else:
-        length = buffer.rfind(indent + b"}," + indent + b'"') + len(indent) + 1
-        found = indent.startswith((b"\n", b"\r\n")) and length > len(indent)
-    body = _braced(buffer, length) if found else b""
-    decoded = decode(body) if found else None
-    return None if decoded is None else _Cut(body, decoded, length)
+        end = buffer.rfind(indent + b"}," + indent + b'"') + len(indent) + 1
+        found = indent.startswith((b"\n", b"\r\n")) and end > len(indent)
+    decoded = _decode_between(buffer, _start(buffer), end, decode) if found else None
+    return None if decoded is None else _Cut(decoded, b"", end - 1)
 
 
-def _cut_by_scan(buffer: bytes, decode: Callable[[bytes], T | None]) -> _Cut[T] | None:
+def _decode_between(buffer: bytearray, start: int, end: int, decode: Decode[T]) -> T | None:
+    """What stands from `start` to `end` as an object; the bytes before and after are lent to its braces, to copy nothing."""
+    before, after = buffer[start - 1], buffer[end]
+    buffer[start - 1], buffer[end] = b"{}"
+    with memoryview(buffer) as whole, whole[start - 1 : end + 1] as body:
+        decoded = decode(body)
+    buffer[start - 1], buffer[end] = before, after
+    return decoded
+
+
+def _cut_by_scan(buffer: bytearray, decode: Decode[T]) -> _Cut[T] | None:
     """Up to the end of the last whole member; None where there is none."""
     from veracast.data.json_scan import member_ends  # numpy takes .1 s to import, as long as 10 MB of a usual file
 
-    ends = member_ends(buffer)
+    ends = member_ends(bytes(buffer[1:]))
     if not len(ends):
         return None
-    body = _braced(buffer, int(ends[-1]) + 1)
-    return _Cut(body, decode(body), int(ends[-1]) + 1)
+    length = int(ends[-1]) + 1
+    body = b"{" + bytes(buffer[_start(buffer) : length + 1]) + b"}"
+    decoded = decode(body)
+    return _Cut(decoded, body if decoded is None else b"", length)
 
 
-def _braced(buffer: bytes, length: int) -> bytes:
-    between = _BETWEEN.match(buffer)
-    start = between.end() if between else 0
-    return b"".join((b"{", memoryview(buffer)[start:length], b"}"))
+def _start(buffer: bytearray) -> int:
+    """Where the next member starts."""
+    between = _BETWEEN.match(buffer, 1)
+    return between.end() if between else 1

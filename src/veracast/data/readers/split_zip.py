@@ -55,20 +55,17 @@ class SplitZipMember:
         self._skip_header()
         self._left = self._member.packed
         self._inflate = zlib.decompressobj(-15) if self._member.method == _DEFLATED else None
-        self._crc, self._done, self._pending = 0, 0, b""
+        self._crc, self._done, self._pending = 0, 0, bytearray()
 
     def read(self, size: int = -1, /) -> bytes:
         """Up to `size` unpacked bytes."""
-        pieces, wanted = [self._pending], size if size >= 0 else 1 << 62
-        have = len(self._pending)
-        while have < wanted and self._left:
+        wanted = size if size >= 0 else 1 << 62
+        while len(self._pending) < wanted and self._left:
             raw = self._raw(min(_READ, self._left))
             self._left -= len(raw)
-            piece = self._unpack(raw)
-            pieces.append(piece)
-            have += len(piece)
-        whole = b"".join(pieces)
-        out, self._pending = whole[:wanted], whole[wanted:]
+            self._pending += self._unpack(raw)
+        out = bytes(self._pending[:wanted])
+        del self._pending[:wanted]
         self._crc, self._done = zlib.crc32(out, self._crc), self._done + len(out)
         if not self._left and not self._pending and (self._crc != self._member.crc or self._done != self._member.size):
             message = f"{self._member.name} does not match its checksum"
