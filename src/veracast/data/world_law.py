@@ -49,7 +49,7 @@ class Law:
     """Weights and constants; ages and times in hours, counts as views."""
 
     version: int = LAW_VERSION
-    base: tuple[float, ...] = (7.1, 6.9, 6.2, 6.4, 5.6)  # ln views per platform
+    base: tuple[float, ...] = (7.3, 7.1, 6.4, 6.6, 5.8)  # ln views per platform
     platform_share: tuple[float, ...] = (0.4, 0.22, 0.13, 0.11, 0.14)
     author: float = 1.0
     heat: float = 0.8
