@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from veracast.core.config import to_dict
-from veracast.core.files import check_free
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.data.world import WorldConfig
@@ -43,7 +42,6 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     with RunWriter("world", out, config=to_dict(config), seed=config.seed) as writer:
         writer.input_digest("world_law", law_digest(world.law))
         if config.layout == "xs":
-            check_free(config.to, overwrite=config.overwrite)
             samples = write_release(world, config.to, progress=progress, overwrite=config.overwrite)
         else:
             samples = write_dataset(world, config.to, progress=progress, overwrite=config.overwrite).snapshots.height
