@@ -34,15 +34,21 @@ def keep(name: str, run: Path) -> Path:
     counts = {
         key: record["counts"][key] for key in ("videos", "snapshots", "rejects", "as_of", "horizon_days", "tasks")
     }
-    body = {
+    head = {
         "data": name,
         **{key: record[key] for key in ("kind", "status", "verdict", "seed", "commit", "versions", "inputs")},
         "counts": counts,
-        "scores": [{**score, **{k: _short(score[k]) for k in ("value", "low", "high")}} for score in scores],
     }
+    lines = [json.dumps({**s, **{k: _short(s[k]) for k in ("value", "low", "high")}}) for s in scores]
+    body = (
+        json.dumps(head, ensure_ascii=False, indent=1).removesuffix("\n}")
+        + ',\n "scores": [\n  '
+        + ",\n  ".join(lines)
+        + "\n ]\n}\n"
+    )
     RESULTS.mkdir(exist_ok=True)
     target = RESULTS / f"{name}.json"
-    target.write_text(json.dumps(body, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    target.write_text(body, encoding="utf-8")
     return target
 
 
