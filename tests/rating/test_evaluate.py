@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from veracast.core.protocols import PointOnly
-from veracast.rating.evaluate import FOLDS, Rated, Task, choose, cross_fit, evaluate
+from veracast.rating.evaluate import FOLDS, Rated, Task, choose, cross_fit, evaluate, too_small
 
 Make = Callable[..., pl.DataFrame]
 
@@ -152,6 +152,17 @@ def evaluate_one() -> Rated:
 )
 def test_the_champion(entries: list[tuple[str, float | None, float]], champion: str) -> None:
     assert choose([rated_like(*entry) for entry in entries]) == champion
+
+
+def test_a_task_with_too_few_videos_says_so(make_samples: Make) -> None:
+    few = make_samples(40, video_id=[f"v{i % 29}" for i in range(40)], y_views=[1.0] * 40)
+    enough = make_samples(40, y_views=[1.0] * 29 + [None] * 10 + [1.0])  # 30 known outcomes
+    task = Task(name="t", words="", state="cold", target="views", train=few, test=enough)
+    assert too_small(task, "views") == "t, views: the train side has 29 videos with a known outcome, 30 are needed"
+    assert too_small(replace(task, train=enough), "views") is None
+    assert too_small(replace(task, train=enough, test=enough.head(0)), "views") == (
+        "t, views: the test side has 0 videos with a known outcome, 30 are needed"
+    )
 
 
 def test_rows_without_a_forecast_are_unscored_not_guessed(make_samples: Make) -> None:

@@ -38,7 +38,7 @@ def trained(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
 
 def test_the_saved_model_rates_as_the_fitted_one(trained: tuple[Record, Path], world: Dataset) -> None:
     prepared = main_job.prepare(world, on(world.path))
-    fitted = main_job.fit_model(prepared, main_job.backtest(prepared, on(world.path)), on(world.path))
+    fitted = main_job.fit_model(prepared, main_job.backtest(prepared, on(world.path)).results, on(world.path))
     loaded = load_model(trained[1])
     samples = main_job.open_samples(prepared)
     for a, b in zip(rate(samples, fitted, alert_level=6), rate(samples, loaded, alert_level=6), strict=True):

@@ -108,7 +108,10 @@ def run(
 ) -> None:  # fmt: skip
     """The main job on your export: ingest, split, train, rate, explain, one HTML report.
 
-    Example: veracast run export.csv --horizon-days 14 --set fans=lagged
+    Examples: veracast run export.csv --horizon-days 14 · veracast run export.json --set split=author --set alert_level=5
+
+    Keys for --set and --config beside the options: raters, tasks, level_rule, alert_level, fans (off, lagged,
+    as-released), split (time, author, topic, rolling), label_gap, explained.
     """
     given = {
         "sources": sources, "as_of": as_of, "horizon_days": horizon_days, "on_error": on_error, "observed_at": observed_at,

@@ -26,6 +26,7 @@ FOLDS = 5
 VALIDATION_SHARE = 0.2
 MIN_SCORED = 0.95
 MIN_TRAIN = 20
+MIN_VIDEOS = 30
 TIE = 1.01
 WORKERS = max(1, min(4, os.cpu_count() or 1))
 
@@ -97,6 +98,18 @@ def evaluate(
             rated.append(_rate(rater, train, task.test, target=target, seed=seed))
             advance(1)
     return TaskResult(task=task, target=target, rated=tuple(rated), champion=choose(rated))
+
+
+def too_small(task: Task, target: str) -> str | None:
+    """Why a task cannot be evaluated for this target, None where it can: too few videos on a side have a known outcome."""
+    known = pl.col(f"y_{target}").is_not_null() & pl.col("asked")
+    sides = {
+        name: frame.filter(known)["video_id"].n_unique() for name, frame in (("train", task.train), ("test", task.test))
+    }
+    for name, videos in sides.items():
+        if videos < MIN_VIDEOS:
+            return f"{task.name}, {target}: the {name} side has {videos} videos with a known outcome, {MIN_VIDEOS} are needed"
+    return None
 
 
 def choose(rated: Sequence[Rated]) -> str:

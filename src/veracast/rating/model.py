@@ -19,13 +19,12 @@ from veracast.core.errors import InputError
 from veracast.core.files import write_json
 from veracast.core.levels import LevelRule, rule_from_dict
 from veracast.core.protocols import LEVELS, FittedRater, Rater
-from veracast.rating.evaluate import Forecast, cross_fit, forecast
+from veracast.rating.evaluate import MIN_VIDEOS, Forecast, cross_fit, forecast
 from veracast.rating.intervals import COVERAGES, Calibration, calibrate
 from veracast.rating.raters import rater as rater_named
 
 MODEL_VERSION = 1
 STATES = ("cold", "observed")
-MIN_VIDEOS = 30
 _RANGE_SHARE = 0.001  # features beyond the .1 % and 99.9 % quantiles of training are out of distribution
 _RANGED = {"f_age_h": "age", "f_target_age_h": "target age", "f_duration": "duration", "f_fans": "follower count"}
 

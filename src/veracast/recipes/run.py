@@ -12,7 +12,7 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
@@ -25,7 +25,7 @@ from veracast.core.scores import Score
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
-from veracast.rating.evaluate import TaskResult, evaluate
+from veracast.rating.evaluate import TaskResult, evaluate, too_small
 from veracast.rating.leak_cost import LeakCost, leak_cost
 from veracast.rating.model import STATES, Model, fit_part, ranges_of
 from veracast.rating.raters import NAMES, RATERS, rater
@@ -83,6 +83,13 @@ class Prepared:
         return self.maker.shape
 
 
+class Backtest(NamedTuple):
+    """All tasks that could be evaluated, and why the others could not."""
+
+    results: list[TaskResult]
+    left_out: list[str]
+
+
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """Run the main job; returns the record, whose folder holds report.html. Raises InputError, NotMeasuredError."""
     unknown = [name for name in config.raters if name not in NAMES]
@@ -91,7 +98,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     with RunWriter("run", out, config=to_dict(config), seed=config.seed) as writer:
         dataset = _open(config, writer, progress)
         prepared = prepare(dataset, config)
-        results = backtest(prepared, config, progress)
+        results, left_out = backtest(prepared, config, progress)
         leaks = leak_costs(prepared, results, config, progress)
         with progress.step("model on all that is known"):
             samples = open_samples(prepared)
@@ -101,7 +108,12 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         with progress.step("rate and explain"):
             written = tables.write(writer, prepared, results, model, config, samples, leaks)
         scores = [*tables.scores(results, config.seed), *(leak.leaked for leak in leaks)]
-        counts = {**dataset.meta["counts"], **written, "rejects_by_reason": dataset.meta["rejects_by_reason"]}
+        counts = {
+            **dataset.meta["counts"],
+            **written,
+            "not_backtested": left_out,
+            "rejects_by_reason": dataset.meta["rejects_by_reason"],
+        }
         status = "ok" if results else "not_measured"
         record = writer.finish(
             status=status, verdict=verdict(written, scores, results, config), counts=counts, scores=scores
@@ -143,17 +155,18 @@ def last_snapshot(dataset: Dataset) -> dt.datetime:
     return last
 
 
-def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) -> list[TaskResult]:
-    """Every task, its own target first, then levels; every rater on the same split."""
+def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) -> Backtest:
+    """Every task, its own target first, then levels; every rater on the same split. Too small tasks are left out."""
     chosen = [rater(name) for name in config.raters]
-    results = []
+    results, left_out = [], []
     for task in prepared.maker.tasks(prepared.kinds):
-        if task.train.filter("asked").height == 0 or task.test.is_empty():
-            continue
-        results.append(evaluate(task, chosen, seed=config.seed, progress=progress))
-        if task.target != "level" and task.train["y_level"].is_not_null().any():
-            results.append(evaluate(task, chosen, target="level", seed=config.seed, progress=progress))
-    return results
+        for target in dict.fromkeys((task.target, "level")):
+            why = too_small(task, target)
+            if why is None:
+                results.append(evaluate(task, chosen, target=target, seed=config.seed, progress=progress))
+            else:
+                left_out.append(why)
+    return Backtest(results, left_out)
 
 
 def leak_costs(

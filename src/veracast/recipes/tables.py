@@ -106,7 +106,7 @@ def _counts(
         "last_posted": prepared.dataset.videos["posted_at"].max().isoformat(),  # type: ignore[union-attr]
         "horizon_days": prepared.horizon_days,
         "open": ratings.height,
-        "alerts_open": int((ratings["p_alert"] > 0.5).sum()),
+        "alerts_open": ratings.filter((pl.col("p_alert") > 0.5) | (pl.col("level_floor") >= config.alert_level)).height,
         "reached_open": int((ratings["level_floor"] >= config.alert_level).sum()),
         "alert_level": config.alert_level,
         "main_indicator": model.main,

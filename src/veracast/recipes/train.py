@@ -33,7 +33,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         dataset = open_dataset(source)
         writer.input_digest("dataset", dataset.meta["digest"])
         prepared = run_recipe.prepare(dataset, config.main)
-        results = run_recipe.backtest(prepared, config.main, progress)
+        results, left_out = run_recipe.backtest(prepared, config.main, progress)
         with progress.step("fit the champions"):
             model = run_recipe.fit_model(prepared, results, config.main)
         if not model.parts:
@@ -43,4 +43,9 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         scores = tables.scores(results, config.seed)
         parts = {f"{state}-{target}": part.rater for (state, target), part in model.parts.items()}
         named = ", ".join(f"{place}: {name}" for place, name in parts.items())
-        return writer.finish(status="ok", verdict=f"{config.to}: {named}", counts={"parts": parts}, scores=scores)
+        return writer.finish(
+            status="ok",
+            verdict=f"{config.to}: {named}",
+            counts={"parts": parts, "not_backtested": left_out},
+            scores=scores,
+        )
