@@ -15,7 +15,7 @@ from veracast.recipes.demo import Config, run
 def test_a_small_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
-    record = run(Config(videos=200), tmp_path / "run")
+    record = run(Config(videos=350), tmp_path / "run")
     assert record.status == "ok"
     assert law_digest(Law()) in {entry["sha256"] for entry in record.inputs}
     assert record.counts["open"] == read_table(record, "ratings").filter(role="open").height > 20

@@ -64,7 +64,7 @@ def split_object(
     """
     buffer = (
         bytearray()
-    )  # one byte that is done with (the outer brace, later that of the member before), and what follows
+    )  # one byte that is done with (a brace: the outer one, or of the member before) and what follows
     more = _fill(buffer, source, chunk_bytes)
     offset = _open_object(buffer, file)
     indent = bytes(buffer[1 : len(buffer) - len(buffer[1:].lstrip(_SPACE))])

@@ -34,7 +34,7 @@ def merge(raw: dict[str, pl.DataFrame]) -> Merged:
     Videos and snapshots may carry `source`, the number of their file, because row numbers are unique only within one.
     """
     raw = dict(raw)  # emptied on the way: a table that its caller does not hold is not kept beside its merged form
-    ids = raw["videos"]["video_id"].unique().sort()
+    ids = raw["videos"]["video_id"].drop_nulls().unique().sort()
     comments = _merge_comments(raw.pop("comments"), ids)  # the largest first, while little else is held
     videos, conflicts = _merge_videos(raw.pop("videos"), raw["snapshots"])
     snapshots, repeated = _merge_snapshots(raw.pop("snapshots"), ids)
@@ -110,7 +110,7 @@ def _merge_videos(raw: pl.DataFrame, snapshots: pl.DataFrame) -> tuple[pl.DataFr
     merged = _earliest_values(several, snapshots)
     once = raw.filter(pl.col("video_id").is_unique()).with_columns(conflict=pl.lit(value=False))
     columns = [*TABLES["videos"], "conflict"]
-    videos = pl.concat([once.select(columns), merged.select(columns)]).sort("video_id")
+    videos = pl.concat([once.select(columns), merged.select(columns)]).sort("video_id", nulls_last=True)
     return videos, int(merged["conflict"].sum())
 
 

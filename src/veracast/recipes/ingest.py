@@ -55,8 +55,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             overwrite=config.overwrite,
         )
         counts = {**dataset.meta["counts"], "rejects_by_reason": dataset.meta["rejects_by_reason"]}
-        for source in config.sources:
-            writer.input(source)
+        for fact in dataset.meta["sources"]:
+            writer.input_digest(fact["file"], fact["sha256"], bytes=fact["bytes"])
         verdict = (
             f"{counts['videos']:,} videos, {counts['snapshots']:,} snapshots, {counts['rejects']:,} rejected records: "
             f"{config.to}"

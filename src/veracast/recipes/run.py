@@ -317,8 +317,8 @@ def _open(config: Config, writer: RunWriter, progress: Progress) -> Dataset:
         )
         target = writer.folder / "dataset"
         dataset = ingest(config.sources, target, options=options, media=config.media, progress=progress)
-        for source in config.sources:
-            writer.input(source)
+        for fact in dataset.meta["sources"]:
+            writer.input_digest(fact["file"], fact["sha256"], bytes=fact["bytes"])
     writer.input_digest("dataset", dataset.meta["digest"])
     if "world_law" in dataset.meta:
         writer.input_digest("world_law", dataset.meta["world_law"])

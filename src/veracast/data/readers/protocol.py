@@ -29,7 +29,6 @@ class ReadOptions:
     timezone: str | None = None
     mapping: Path | None = None
     keep_comments: bool = False
-    workers: int = 2
 
 
 @dataclass(frozen=True)
