@@ -85,7 +85,7 @@ class WorldConfig:
             raise ConfigError(faults)
 
 
-RELEASE = WorldConfig(RELEASE_VIDEOS, days=120, schedule="release", videos_per_topic=220, comments_per_crawl=2.2)
+RELEASE = WorldConfig(RELEASE_VIDEOS, days=120, schedule="release", videos_per_topic=220, comments_per_crawl=4.9)
 """The size of the XS-Video release: 117,720 videos, 381,926 samples, 535 topics."""
 
 
