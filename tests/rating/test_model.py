@@ -84,6 +84,17 @@ def test_a_rating_without_a_distribution_is_null(make_samples: Make) -> None:
     assert found["level_truth"].to_list() == [3, None]
 
 
+def test_certainties_tie_exactly(make_samples: Make) -> None:
+    """Sums of tenths are 1 but for the last bit; the portfolio must not be ordered by that bit."""
+    n = 50
+    rows = make_samples(
+        n, author_id=["a"] * n, topic=[None] * n, target_at=[None] * n, state=["observed"] * n, at=[None] * n,
+        now_level=[6.0] * n, y_level=[None] * n,
+    )  # fmt: skip
+    probs = np.random.default_rng(0).dirichlet(np.ones(10), n)
+    assert set(level_rows(rows, probs, model(), {}, rater="r", alert_level=6)["p_alert"]) == {1.0}
+
+
 def test_a_part_needs_thirty_videos(make_samples: Make) -> None:
     few = make_samples(60, video_id=[f"v{i % 29}" for i in range(60)], y_views=[1.0] * 60)
     assert fit_part(Constant(), few, target="views", seed=0) is None

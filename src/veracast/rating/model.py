@@ -216,7 +216,7 @@ def level_rows(
     why = out_of_distribution(rows, model)
     finite = np.isfinite(probs).all(axis=1)
     expected = np.where(finite, probs @ np.arange(LEVELS), np.nan)
-    alert = np.where(finite, probs[:, alert_level:].sum(axis=1), np.nan)
+    alert = np.where(finite, probs[:, alert_level:].sum(axis=1).clip(0, 1).round(9), np.nan)  # 1 is 1: ties must tie
     frame = rows.select("video_id", "platform", "author_id", "topic", "posted_at", "target_at", "state", rated_at="at")
     return frame.with_columns(
         rater=pl.lit(rater),

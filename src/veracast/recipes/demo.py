@@ -22,6 +22,7 @@ class Config:
     days: int = 60
     as_of_day: int = 60  # days after the world's start; videos posted in the two weeks before are still open
     horizon_days: float = 14.0
+    alert_level: int = 4
     seed: int = 0
 
 
@@ -35,6 +36,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             sources=(folder,),
             as_of=START + dt.timedelta(days=config.as_of_day),
             horizon_days=config.horizon_days,
+            alert_level=config.alert_level,
             seed=config.seed,
         )
         return run_recipe.run(main, out, progress=progress)
