@@ -11,7 +11,9 @@ import polars as pl
 import pytest
 
 from veracast.core.protocols import PointOnly
+from veracast.core.seeds import stream
 from veracast.rating.evaluate import FOLDS, Rated, Task, choose, cross_fit, evaluate, too_small
+from veracast.rating.raters.lightgbm import LightGBM
 
 Make = Callable[..., pl.DataFrame]
 
@@ -122,6 +124,21 @@ def test_validation_asks_the_newest_fifth_alone(make_samples: Make) -> None:
     rated = evaluate(task, [Fixed()], seed=0).of("fixed")
     assert (rated.validation_mae, rated.validation_scored) == (7.0, 1.0)
     assert np.abs(rated.test.point - 1.0).mean() == 1.0
+
+
+def test_the_number_of_workers_changes_nothing(make_samples: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = stream(0, "workers")
+    duration = rng.standard_normal(120)
+    train = make_samples(120, f_duration=duration, y_views=1 + np.exp(duration) + 0.1 * rng.standard_normal(120))
+    task = Task(name="t", words="", state="observed", target="views", train=train, test=train)
+    found = []
+    for workers in (1, 4):
+        monkeypatch.setattr("veracast.rating.evaluate.WORKERS", workers)
+        monkeypatch.setattr("veracast.rating.raters.lightgbm._WORKERS", workers)
+        rated = evaluate(task, [LightGBM(members=2, rounds=200)], seed=0).of("lightgbm")
+        found.append((rated.validation_mae, rated.out_of_fold.point.tolist(), rated.test.point.tolist()))
+    assert found[0] == found[1]
+    assert np.ptp(found[0][2]) > 1  # it did learn something
 
 
 def rated_like(name: str, mae: float | None, scored: float = 1.0) -> Rated:
