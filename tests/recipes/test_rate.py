@@ -41,6 +41,12 @@ def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Pat
     assert record.counts["rated"] == ratings.height == 60
     assert record.counts["n_unscored"] == 0
     assert set(ratings["role"]) == {"open"}
+    page = Path(record.report or "").read_text(encoding="utf-8")
+    assert page.count("<tr data-topic") == 60
+    assert "A fresh export has no outcomes to test on." in page
+    assert "every leak check ran" not in page
+    assert pl.read_csv(tmp_path / "rated" / "ratings.csv")["video_id"].n_unique() == 60
+    assert "model.json" in {entry["name"] for entry in record.inputs}
     seen = forecasts.filter(pl.col("now").is_not_null())
     assert seen.height > 0
     assert (seen["point"] >= seen["now"] - 1e-6).all()  # a count never falls

@@ -7,7 +7,7 @@ is then read with that data set's pseudonym key.
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -22,6 +22,7 @@ from veracast.data.readers.protocol import ReadOptions
 from veracast.data.schema import INDICATORS
 from veracast.rating.model import load_model, rate
 from veracast.rating.samples import add_levels, build_samples, real_points
+from veracast.report.page import write_report
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             progress=progress,
         )
         writer.input_digest("dataset", fresh.meta["digest"])
+        writer.input(config.model / "model.json")
         states = _states(fresh, model.horizon_days, model.main, config.as_of)
         together = _together(fresh, history) if history is not None else fresh
         samples = add_levels(build_samples(states, together, main=model.main, fans=model.fans), model.rule)
@@ -67,14 +69,28 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             writer.table("forecasts", "forecasts", forecasts.with_columns(role=pl.lit("open"), task=pl.lit("rate")))
         flagged = int((named["p_alert"] > 0.5).sum())
         unrated = named["level_expected"].null_count()
+        availability = pl.DataFrame(fresh.meta["availability"], infer_schema_length=None)
+        writer.table("availability", "availability", availability)
         counts = {
+            **fresh.meta["counts"],
             "rated": named.height - unrated,
             "n_unscored": unrated,
             "alerts_open": flagged,
             "alert_level": config.alert_level,
+            "open": named.height,
+            "main_indicator": model.main,
+            "horizon_days": model.horizon_days,
+            "as_of": samples["at"].max().isoformat(),  # type: ignore[union-attr]
+            "level_rule": model.rule.name,
+            "level_rule_evidence": model.rule.evidence,
+            "out_of_distribution": int(named["out_of_distribution"].sum()),
+            "rejects_by_reason": fresh.meta["rejects_by_reason"],
         }
         verdict = f"{flagged:,} of {named.height:,} videos are more likely than not to reach level {config.alert_level}"
-        return writer.finish(status="ok" if unrated < named.height else "not_measured", verdict=verdict, counts=counts)
+        status = "ok" if unrated < named.height else "not_measured"
+        record = writer.finish(status=status, verdict=verdict, counts=counts)
+        page = write_report(writer.folder)
+    return replace(record, report=str(writer.target / page.name))
 
 
 def _states(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime | None) -> pl.DataFrame:

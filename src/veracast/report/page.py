@@ -26,7 +26,7 @@ from veracast.core.records import Record, load_record
 from veracast.report import backtest, charts, tables, text
 from veracast.report.charts import Chart
 
-KINDS = ("run",)
+KINDS = ("run", "rate")
 _STATUS = {
     "ok": "Finished",
     "findings": "Finished with findings",
