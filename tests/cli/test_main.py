@@ -14,7 +14,9 @@ from veracast.data.dataset import Dataset
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs"])
+@pytest.mark.parametrize(
+    "command", ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs", "export"]
+)
 def test_every_command_has_help(command: str) -> None:
     done = RUNNER.invoke(app, [command, "--help"])
     assert done.exit_code == 0
@@ -69,3 +71,32 @@ def test_train_then_rate_an_export_without_outcomes(world: Dataset, tmp_path: Pa
         "findings",
         "artefacts",
     }
+
+
+def test_runs_are_listed_for_people_and_machines(tmp_path: Path) -> None:
+    from veracast.core.records import RunWriter
+
+    for name in ("a", "b"):
+        with RunWriter("run", tmp_path / name, config={}, seed=0) as writer:
+            writer.finish(status="ok", verdict=f"verdict {name}", counts={})
+    found = json.loads(RUNNER.invoke(app, ["runs", "list", str(tmp_path), "--json"]).stdout)
+    assert [(row["run"], row["verdict"]) for row in found] == [(f"{tmp_path}/{n}", f"verdict {n}") for n in ("a", "b")]
+    lines = RUNNER.invoke(app, ["runs", "list", str(tmp_path)]).stdout.splitlines()
+    assert lines == [f"{tmp_path}/{n}  run  ok  verdict {n}" for n in ("a", "b")]
+
+
+def test_the_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import metadata
+
+    known = metadata.version
+
+    def version(name: str) -> str:
+        if name == "av":
+            raise metadata.PackageNotFoundError(name)
+        return known(name)
+
+    monkeypatch.setattr(metadata, "version", version)
+    found = json.loads(RUNNER.invoke(app, ["doctor", "--json"]).stdout)
+    assert found["versions"]["av"] is None
+    assert found["versions"]["polars"] == known("polars")
+    assert "av missing: needed for --media with video files" in RUNNER.invoke(app, ["doctor"]).stdout

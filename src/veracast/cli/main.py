@@ -229,13 +229,22 @@ def report(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None:
 
 
 @runs_app.command("list")
-def runs_list(folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs")) -> None:
+def runs_list(
+    folder: Annotated[Path, typer.Argument(help="folder of runs")] = Path("runs"), as_json: Json = False
+) -> None:
     """Finished runs, newest last."""
+    import json
+
     from veracast.core.records import load_record
 
-    for path in sorted(folder.glob("*/record.json"), key=lambda p: p.stat().st_mtime):
-        record = load_record(path.parent, verify=False)
-        typer.echo(f"{path.parent}  {record.kind}  {record.status}  {record.verdict}")
+    paths = sorted(folder.glob("*/record.json"), key=lambda p: p.stat().st_mtime)
+    found = [load_record(path.parent, verify=False) for path in paths]
+    if as_json:
+        rows = [{"run": r.run, "kind": r.kind, "status": r.status, "verdict": r.verdict} for r in found]
+        typer.echo(json.dumps(rows, ensure_ascii=False))
+        return
+    for record in found:
+        typer.echo(f"{record.run}  {record.kind}  {record.status}  {record.verdict}")
 
 
 @runs_app.command("why")
@@ -274,23 +283,25 @@ def runs_compare(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(as_json: Json = False) -> None:
     """What this installation has, and what is missing for which feature."""
+    import json
     import os
     import shutil
     from importlib import metadata
 
-    typer.echo(f"veracast {__version__}, Python {sys.version.split()[0]}")
-    for name, why in (
-        ("numpy", "core"),
-        ("polars", "core"),
-        ("lightgbm", "raters"),
-        ("vl-convert-python", "charts"),
-        ("av", "--media with video files"),
-    ):
+    found: dict[str, str | None] = {"veracast": __version__, "python": sys.version.split()[0]}
+    needed = {"numpy": "core", "polars": "core", "lightgbm": "raters", "vl-convert-python": "charts", "av": "--media with video files"}  # fmt: skip
+    for name in needed:
         try:
-            typer.echo(f"  {name} {metadata.version(name)}")
+            found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
-            typer.echo(f"  {name} missing: needed for {why}")
-    typer.echo(f"  VERACAST_DATA {os.environ.get('VERACAST_DATA', 'not set (tests on real data are skipped)')}")
-    typer.echo(f"  free disk here: {shutil.disk_usage('.').free / 1e9:.1f} GB")
+            found[name] = None
+    data, free_gb = os.environ.get("VERACAST_DATA"), round(shutil.disk_usage(".").free / 1e9, 1)
+    if as_json:
+        typer.echo(json.dumps({"versions": found, "VERACAST_DATA": data, "free_disk_gb": free_gb}))
+        return
+    for name, version in found.items():
+        typer.echo(f"  {name} {version or f'missing: needed for {needed[name]}'}")
+    typer.echo(f"  VERACAST_DATA {data or 'not set (tests on real data are skipped)'}")
+    typer.echo(f"  free disk here: {free_gb} GB")
