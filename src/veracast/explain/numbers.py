@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import polars as pl
 
+from veracast.core.schemas import CONTRIBUTIONS
+
 
 def contribution_rows(
     video_ids: Sequence[str],
@@ -33,12 +35,12 @@ def contribution_rows(
             value = None if np.isnan(values[i, j]) else float(values[i, j])
             text = sentence(words.get(name, name), value, float(effects[i, j]), unit)
             rows.append((video_id, rank, name, value, float(effects[i, j]), unit, text))
-    names = ["video_id", "rank", "feature", "value", "effect", "unit", "sentence"]
-    return pl.DataFrame(rows, schema=names, orient="row", infer_schema_length=None)
+    return pl.DataFrame(rows, schema=CONTRIBUTIONS, orient="row")
 
 
 def sentence(words: str, value: float | None, effect: float, unit: str) -> str:
-    """`hours since posting = 9.2: lowers the forecast by .43 ln views`."""
-    shown = "not known" if value is None else f"{value:,.4g}"
+    """`hours since posting = 9.2: lowers the forecast by 0.43 ln views`."""
+    shown = "not known" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:,.4g}"
     direction = "raises" if effect > 0 else "lowers"
-    return f"{words} = {shown}: {direction} the forecast by {abs(effect):.2f} {unit}"
+    amount = f"{abs(effect):.2f}" if abs(effect) >= 0.005 else "under 0.01"
+    return f"{words} = {shown}: {direction} the forecast by {amount} {unit}"
