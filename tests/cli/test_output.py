@@ -1,70 +1,134 @@
-"""How a command ends: what goes where, and with which code."""
+"""How a command ends: what stands on standard output and standard error, and with which exit code."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from veracast.cli.output import finish
-from veracast.core.errors import InputError, NotMeasuredError
-from veracast.core.records import Record, RunWriter
+from veracast.core.errors import (
+    ConfigError,
+    InputError,
+    NotMeasuredError,
+    StoppedError,
+    StorageError,
+    VeracastError,
+)
+from veracast.core.records import STATUSES, Record, RunWriter
+from veracast.core.scores import Score
+
+Captured = pytest.CaptureFixture[str]
+CONTRACT = [
+    "schema_version", "run", "report", "kind", "status", "verdict", "counts", "scores", "findings", "artefacts",
+]  # fmt: skip
 
 
-def record(folder: Path, status: str = "ok") -> Record:
-    with RunWriter("run", folder, config={}, seed=0) as writer:
-        return writer.finish(status=status, verdict="the verdict", counts={"videos": 2})
+@pytest.fixture(scope="module")
+def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
+    with RunWriter("run", tmp_path_factory.mktemp("run") / "r", config={}, seed=0) as run:
+        score = Score("mae", float("nan"), None, None, 0, 4, "levels", "lower")
+        return run.finish(status="ok", verdict="3 videos rated: 视频", counts={"n": 3}, scores=[score])
 
 
-@pytest.mark.parametrize(("status", "code"), [("ok", 0), ("findings", 3), ("not_measured", 4), ("failed", 1)])
-def test_the_status_sets_the_code(status: str, code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert finish(lambda: record(tmp_path / "r", status), as_json=False) == code
-    assert capsys.readouterr() == (f"the verdict\nrun: {tmp_path}/r\n", "")
-
-
-def test_more_stands_between_verdict_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    finish(lambda: record(tmp_path / "r"), as_json=False, show=lambda r: f"  {r.counts['videos']} videos\n")
-    assert capsys.readouterr().out == f"the verdict\n  2 videos\nrun: {tmp_path}/r\n"
-
-
-def test_json_is_the_contract_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    finish(lambda: record(tmp_path / "r"), as_json=True)
-    out, err = capsys.readouterr()
-    assert err == ""
-    assert {"run", "report", "kind", "status", "verdict", "counts", "scores", "findings", "artefacts"} <= set(
-        json.loads(out)
-    )
-
-
-@pytest.mark.parametrize(
-    ("error", "code", "status", "line"),
-    [
-        (InputError("is empty", file="a", remedy="export it again"), 2, "failed", "veracast: a: is empty -> export it again\n"),
-        (NotMeasuredError("too few"), 4, "not_measured", "veracast: too few\n"),
-        (KeyboardInterrupt(), 130, "failed", "veracast: stopped; nothing half-written was kept\n"),
-        (MemoryError(), 1, "failed", "veracast: out of memory -> use a machine with more, or a smaller export\n"),
-    ],
-)  # fmt: skip
-def test_faults_are_one_line_on_standard_error(
-    error: BaseException, code: int, status: str, line: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def throw(error: BaseException) -> Callable[[], Record]:
     def work() -> Record:
         raise error
 
-    assert finish(work, as_json=True) == code
+    return work
+
+
+def test_people_read_the_verdict_and_where_to_look(record: Record, capsys: Captured) -> None:
+    assert finish(lambda: record, as_json=False) == 0
+    assert capsys.readouterr() == (f"3 videos rated: 视频\nrun: {record.run}\n", "")
+    page = replace(record, report="r/report.html")
+    assert finish(lambda: page, as_json=False) == 0
+    assert capsys.readouterr() == (f"3 videos rated: 视频\nrun: {record.run}\nreport: r/report.html\n", "")
+
+
+def test_machines_read_one_line_of_strict_json(record: Record, capsys: Captured) -> None:
+    assert finish(lambda: record, as_json=True) == 0
     out, err = capsys.readouterr()
-    assert err == line
-    assert json.loads(out)["status"] == status
+    assert (out.count("\n"), out[-1], err) == (1, "\n", "")
+    body = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert list(body) == CONTRACT
+    assert (body["schema_version"], body["run"], body["report"], body["status"]) == (1, record.run, None, "ok")
+    assert (body["verdict"], body["counts"]) == ("3 videos rated: 视频", {"n": 3})
+    assert (body["scores"][0]["value"], body["scores"][0]["n_unscored"]) == (None, 4)
 
 
-def test_a_bug_is_shown_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_status_has_its_exit_code(record: Record, capsys: Captured) -> None:
+    codes = {s: finish(lambda s=s: replace(record, status=s), as_json=False) for s in STATUSES}  # type: ignore[misc]
+    assert codes == {"ok": 0, "findings": 3, "not_measured": 4, "failed": 1}
+    assert capsys.readouterr().err == ""
+
+
+FAULTS = [
+    (
+        InputError("empty", file="a.csv", record="row 2", remedy="mend it"),
+        2,
+        "failed",
+        "a.csv, row 2: empty -> mend it",
+    ),
+    (ConfigError(["unknown key a", "unknown key b"]), 2, "failed", "unknown key a; unknown key b"),
+    (StorageError("d: is already there -> go"), 2, "failed", "d: is already there -> go"),
+    (NotMeasuredError("too few outcomes"), 4, "not_measured", "too few outcomes"),
+    (StoppedError("stopped by the caller"), 130, "failed", "stopped by the caller"),
+    (KeyboardInterrupt(), 130, "failed", "stopped; nothing half-written was kept"),
+    (MemoryError(), 1, "failed", "out of memory -> use a machine with more, or a smaller export"),
+]
+
+
+@pytest.mark.parametrize(("error", "code", "status", "words"), FAULTS, ids=lambda x: type(x).__name__)
+def test_a_foreseen_fault_is_one_line_without_a_traceback(
+    error: BaseException, code: int, status: str, words: str, capsys: Captured
+) -> None:
+    assert finish(throw(error), as_json=False) == code
+    assert capsys.readouterr() == ("", f"veracast: {words}\n")
+    assert finish(throw(error), as_json=True) == code
+    out, err = capsys.readouterr()
+    assert err == f"veracast: {words}\n"
+    nothing = {"counts": {}, "scores": [], "findings": [], "artefacts": []}
+    contract = {"schema_version": 1, "run": None, "report": None, "kind": None, "status": status, "verdict": words}
+    assert json.loads(out) == {**contract, **nothing}
+    assert list(json.loads(out)) == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ZeroDivisionError("3 / 0"), "ZeroDivisionError('3 / 0')"), (VeracastError("lost"), "VeracastError('lost')")],
+)
+def test_a_bug_is_shown_in_full_and_ends_in_one_line(error: Exception, words: str, capsys: Captured) -> None:
+    assert finish(throw(error), as_json=True) == 1
+    out, err = capsys.readouterr()
+    lines = err.splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert "in work" in err  # the place where it was raised
+    assert lines[-1] == f"veracast: {words}"
+    assert (json.loads(out)["status"], json.loads(out)["verdict"]) == ("failed", words)
+
+
+def test_a_message_of_several_lines_is_put_on_one(capsys: Captured) -> None:
+    error = InputError("not readable Parquet (no magic\n\n  at byte 0\r\n)", file="a\nb.parquet", remedy="export it")
+    assert finish(throw(error), as_json=False) == 2
+    assert capsys.readouterr().err == (
+        "veracast: a b.parquet: not readable Parquet (no magic at byte 0 ) -> export it\n"
+    )
+
+
+def test_only_results_stand_on_standard_output(capsys: Captured) -> None:
+    """What is piped on must never mix with a fault: a failing command without --json writes nothing there."""
+    for error, *_ in FAULTS:
+        finish(throw(error), as_json=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_more_stands_between_verdict_and_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def work() -> Record:
-        raise ZeroDivisionError("a bug")
+        with RunWriter("run", tmp_path / "r", config={}, seed=0) as writer:
+            return writer.finish(status="ok", verdict="the verdict", counts={"videos": 2})
 
-    assert finish(work, as_json=False) == 1
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "Traceback" in err
-    assert "def work" not in err
-    assert 'raise ZeroDivisionError("a bug")' in err
+    finish(work, as_json=False, show=lambda record: f"  {record.counts['videos']} videos\n")
+    assert capsys.readouterr().out == f"the verdict\n  2 videos\nrun: {tmp_path}/r\n"

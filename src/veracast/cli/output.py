@@ -14,7 +14,6 @@ from veracast.core.errors import (
     EXIT_NOT_MEASURED,
     EXIT_OK,
     EXIT_STOPPED,
-    UserError,
     VeracastError,
 )
 
@@ -33,13 +32,11 @@ def finish(work: Callable[[], Record], *, as_json: bool, show: Callable[[Record]
         record = work()
     except KeyboardInterrupt:
         return _failed("stopped; nothing half-written was kept", EXIT_STOPPED, as_json=as_json)
-    except UserError as error:
-        return _failed(str(error), error.exit_code, as_json=as_json)
-    except VeracastError as error:
-        return _failed(str(error), error.exit_code, as_json=as_json)
     except MemoryError:
         return _failed("out of memory -> use a machine with more, or a smaller export", EXIT_BUG, as_json=as_json)
     except Exception as error:  # noqa: BLE001 - the last line of defence: shown in full, never swallowed
+        if isinstance(error, VeracastError) and error.exit_code != EXIT_BUG:
+            return _failed(str(error), error.exit_code, as_json=as_json)
         traceback.print_exc()
         return _failed(repr(error), EXIT_BUG, as_json=as_json)
     from veracast.core.records import to_json
@@ -71,17 +68,14 @@ def compared(record: Record) -> str:
 
 
 def _failed(message: str, code: int, *, as_json: bool) -> int:
+    message = " ".join(line.strip() for line in message.splitlines() if line.strip())
     sys.stderr.write(f"veracast: {message}\n")
     if as_json:
+        from veracast.core.records import RECORD_VERSION
+
         status = "not_measured" if code == EXIT_NOT_MEASURED else "failed"
-        empty: dict[str, object] = {
-            "run": None,
-            "report": None,
-            "kind": None,
-            "counts": {},
-            "scores": [],
-            "findings": [],
-            "artefacts": [],
-        }
-        sys.stdout.write(json.dumps({**empty, "status": status, "verdict": message}, ensure_ascii=False) + "\n")
+        head = {"schema_version": RECORD_VERSION, "run": None, "report": None, "kind": None}
+        nothing: dict[str, object] = {"counts": {}, "scores": [], "findings": [], "artefacts": []}
+        body = {**head, "status": status, "verdict": message, **nothing}
+        sys.stdout.write(json.dumps(body, ensure_ascii=False) + "\n")
     return code

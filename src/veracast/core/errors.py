@@ -11,6 +11,8 @@ VeracastError                    1   a bug or an unexpected failure (shown with 
 
 from __future__ import annotations
 
+from functools import partial
+
 EXIT_OK = 0
 EXIT_BUG = 1
 EXIT_USER = 2
@@ -38,6 +40,9 @@ class ConfigError(UserError):
         self.faults = tuple(faults)
         super().__init__("; ".join(faults))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (list(self.faults),)
+
 
 class InputError(UserError):
     """A file, or one record of it, that cannot be read.
@@ -49,6 +54,11 @@ class InputError(UserError):
         self.file, self.record, self.remedy = file, record, remedy
         place = file if record is None else f"{file}, {record}"
         super().__init__(f"{place}: {message} -> {remedy}")
+        self._message = message
+
+    def __reduce__(self) -> tuple[object, ...]:
+        # errors cross from worker processes pickled, and BaseException's own way knows no keyword-only arguments
+        return partial(type(self), file=self.file, record=self.record, remedy=self.remedy), (self._message,)
 
 
 class StorageError(UserError):

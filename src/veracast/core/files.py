@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from veracast.core.errors import StorageError
+from veracast.core.errors import InputError, StorageError
 
 _CHUNK = 1 << 22
 _PARTIAL = ".partial-"
+_ASIDE = f"{_PARTIAL}old-"
 
 
 def sha256_file(path: Path) -> str:
@@ -32,13 +33,19 @@ def write_json(path: Path, obj: Any) -> None:
     text = json.dumps(obj, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
     temporary = path.with_name(f".{path.name}{_PARTIAL}{os.getpid()}")
     with storage_faults(path):
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
+        try:
+            temporary.write_text(text + "\n", encoding="utf-8")
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def storage_faults(target: Path) -> Iterator[None]:
-    """Turn a full disk or a refused write into a StorageError that names the target."""
+    """Turn a full disk or a refused write into a StorageError that names the target.
+
+    A refusal that names a file elsewhere (a source read while the target is written) is an InputError of that file.
+    """
     try:
         yield
     except OSError as error:
@@ -47,6 +54,9 @@ def storage_faults(target: Path) -> Iterator[None]:
                 f"{target}: no space left on the device -> free some, or choose another place"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
+            if error.filename is not None and not _belongs(Path(str(error.filename)), target):
+                message, remedy = f"cannot be opened ({error.strerror})", "check its permissions"
+                raise InputError(message, file=str(error.filename), remedy=remedy) from error
             raise StorageError(f"{target}: cannot be written ({error.strerror}) -> choose another place") from error
         raise
     except Exception as error:
@@ -64,6 +74,8 @@ def new_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     On any exception, Ctrl-C included, it is removed; after kill -9 only a `.partial-` name is left, which nothing reads
     and the next call sweeps up. An existing target is refused unless `overwrite`.
     """
+    if target.name in ("", ".."):
+        raise StorageError(f"{target}: is no name for a new folder -> give it one, such as ./dataset")
     check_free(target, overwrite=overwrite)
     with storage_faults(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -88,24 +100,54 @@ def check_free(target: Path, *, overwrite: bool = False) -> None:
 
 
 def sweep_partials(parent: Path) -> list[Path]:
-    """Remove temporary folders and files whose process no longer runs; returns what was removed."""
+    """Remove temporary folders and files whose process no longer runs; returns what was removed.
+
+    What such a process had moved aside to replace it, and did not replace, gets its name back.
+    """
     removed = []
-    for path in parent.glob(f".*{_PARTIAL}*"):
+    for path in sorted(parent.glob(f".*{_PARTIAL}*")):
         pid = path.name.rpartition("-")[2]
-        if pid.isdigit() and int(pid) != os.getpid() and not _alive(int(pid)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        if not pid.isdigit() or int(pid) == os.getpid() or _alive(int(pid)):
+            continue
+        home = path.with_name(path.name[1:].rpartition(_ASIDE)[0] or path.name)
+        if not home.exists():
+            os.replace(path, home)
+        else:
+            _remove(path)
             removed.append(path)
     return removed
 
 
 def _replace(temporary: Path, target: Path) -> None:
-    if target.exists():
-        old = target.with_name(f".{target.name}.old{_PARTIAL}{os.getpid()}")
-        os.replace(target, old)
+    if not target.exists():
         os.replace(temporary, target)
-        shutil.rmtree(old, ignore_errors=True)
+        return
+    old = target.with_name(f".{target.name}{_ASIDE}{os.getpid()}")
+    os.replace(target, old)
+    try:
+        os.replace(temporary, target)
+    except BaseException:
+        os.replace(old, target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        os.replace(temporary, target)
+        path.unlink(missing_ok=True)
+
+
+def _belongs(path: Path, target: Path) -> bool:
+    """Whether a path is the target, a folder above it, or stands inside it or its temporary siblings."""
+    path, target = path.absolute(), target.absolute()
+    if path == target or path in target.parents:
+        return True
+    if not path.is_relative_to(target.parent):
+        return False
+    first = path.relative_to(target.parent).parts[0]
+    return first == target.name or first.startswith(f".{target.name}.")
 
 
 def _sync(folder: Path) -> None:

@@ -19,12 +19,18 @@ class Neighbours:
 
 
 def nearest(query: np.ndarray, reference: np.ndarray, *, k: int = 3) -> Neighbours:
-    """k nearest reference rows of each query row; both (rows, features) with NaN for unknown (taken as the mean)."""
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(reference).any(axis=0)
+    """k nearest reference rows of each query row; both (rows, features) with NaN for unknown (taken as the mean).
+
+    A feature that never varies in the reference counts in its own unit; where nothing can be compared, k is 0.
+    """
+    known = np.isfinite(reference).any(axis=0)
+    if not known.any() or len(query) == 0:
+        shape = (len(query), min(k, len(reference)) if known.any() else 0)
+        return Neighbours(index=np.empty(shape, dtype=int), distance=np.empty(shape))
     reference, query = reference[:, known], query[:, known]
     mean, spread = np.nanmean(reference, axis=0), np.nanstd(reference, axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    varies = np.nanmax(reference, axis=0) > np.nanmin(reference, axis=0)  # a rounded mean gives a spread of 1e-17
+    spread = np.where(varies, spread, 1.0)
     tree = cKDTree(_standard(reference, mean, spread))
     distance, index = tree.query(_standard(query, mean, spread), k=min(k, len(reference)))
     return Neighbours(index=np.atleast_2d(index.reshape(len(query), -1)), distance=distance.reshape(len(query), -1))
