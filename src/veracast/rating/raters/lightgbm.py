@@ -28,6 +28,7 @@ from veracast.core.seeds import stream
 from veracast.rating.features import feature_columns
 
 GROWTH_FLOOR = 0.01
+EXTRA = "x_"
 _COMMON: dict[str, Any] = {
     "learning_rate": 0.04,
     "feature_fraction": 0.5,
@@ -115,10 +116,12 @@ class LightGBM:
     level_rounds: int = 60
     many_rows: int = 50_000
     most_rows: int = 100_000
+    extras: bool = False  # also columns x_* of the samples: text and frame vectors, hub means (rating/netgpt/extras.py)
 
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedLightGBM:
         train = _thinned(train, self.most_rows, seed)
-        columns = tuple(_informative(train, feature_columns()))
+        more = [c for c in train.columns if c.startswith(EXTRA)] if self.extras else []
+        columns = tuple(_informative(train, [*feature_columns(), *more]))
         kind, label = self._label(train, target)
         x, weight = _matrix(train, columns), train["weight"].to_numpy()
         plans = self._plans(kind, len(label), seed)

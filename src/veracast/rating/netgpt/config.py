@@ -1,0 +1,94 @@
+"""Every choice of NetGPT in one place. What the paper leaves unknown (prompt, number of graph tokens, what is frozen, the
+stage-3 loss) is a key here, so that a run's record names the choice and the ablation can change it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """What the graph is made of."""
+
+    schema: Literal["improved", "compatible"] = "improved"
+    text_encoder: str = "usem3"
+    text_dims: int = 64  # principal axes of the training videos' text vectors
+    frames: Literal["layout", "none"] = "layout"
+    frame_dims: int = 8
+    width: int = 64  # of the perceptron over a state's own numbers; of every layer under `compatible`
+    channels: int = 6
+    layers: int = 2
+    memories_days: tuple[float, ...] = (float("inf"), 14.0)
+    dropout: float = 0.2
+    text_dropout: float = 0.3
+
+
+@dataclass(frozen=True)
+class Stage1Config:
+    """Heterogeneous graph pretraining, full batch."""
+
+    objective: Literal["supervised", "self-supervised", "none"] = "supervised"
+    epochs: int = 120
+    lr: float = 5e-3
+    weight_decay: float = 0.05
+    evaluate_every: int = 10  # epochs between two looks at the validation videos
+    patience: int = 4  # looks without a better validation loss
+    released_loss: bool = False  # SmoothL1 on sigmoid x 9 alone, as in the released code
+
+
+@dataclass(frozen=True)
+class Stage2Config:
+    """Supervised language fine-tuning: the level as text; cross-entropy on the answer alone."""
+
+    epochs: int = 2  # 0 = left out
+    rows: int = 2000  # states read, cold and observed in equal parts; 0 = all
+    batch: int = 32
+    micro_batch: int = 32
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Stage3Config:
+    """Task-oriented predictor fine-tuning: a regression head on the last hidden state."""
+
+    language_epochs: int = 1  # epochs in which the language model is trained along with the head; 0 = head alone
+    head_epochs: int = 30  # further epochs of the head, over the hidden states as they are then
+    rows: int = 2000  # states read by the language model in `language_epochs`; 0 = all
+    batch: int = 32
+    micro_batch: int = 32
+    lr: float = 5e-4
+    head_batch: int = 256
+    head_lr: float = 1e-3
+    weight_decay: float = 0.05
+    dropout: float = 0.3
+    skip: bool = True  # the head reads graph embedding and numbers beside the hidden state
+    base: Literal["boosted", "graph", "none"] = "boosted"  # the forecast that the head corrects
+    members: int = 3  # heads, each from another seed; their mean is the forecast
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """Which language model, and how it is tuned."""
+
+    name: str = "tiny"  # tiny | smollm2-135m | a path or name that transformers can load
+    tuning: Literal["frozen", "lora", "full"] = "full"
+    graph_tokens: int = 4  # 0 = the language model alone
+    number_tokens: int = 2  # soft tokens that carry the numbers; 0 = numbers in words only
+    title_chars: int = 60
+    description_chars: int = 60
+    frames: int = 0  # pictures shown to a vision-language model
+
+
+@dataclass(frozen=True)
+class NetGPTConfig:
+    """The three stages and what they stand on."""
+
+    graph: GraphConfig = GraphConfig()
+    stage1: Stage1Config = Stage1Config()
+    stage2: Stage2Config = Stage2Config()
+    stage3: Stage3Config = Stage3Config()
+    backbone: BackboneConfig = BackboneConfig()
+    validation_share: float = 0.14  # of training videos, by a hash: early stopping, the base's weight, calibration
+    threads: int = 2
