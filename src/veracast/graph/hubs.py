@@ -89,7 +89,7 @@ def read(hub: Hub, messages: Float[Tensor, "states width"], *, memory_days: floa
     memory_days: a member's weight falls to 1/e in so many days after it was born; infinite = a plain mean.
     """
     rate = 0.0 if np.isinf(memory_days) else 1.0 / memory_days
-    mean, weight = _Read.apply(messages, hub, rate)
+    mean, weight = _Read.apply(messages, hub, rate)  # type: ignore[no-untyped-call]
     return Read(mean, weight)
 
 
@@ -110,7 +110,7 @@ class _Read(torch.autograd.Function):
         return torch.from_numpy(total * scale[:, None]), torch.from_numpy(weight.astype(np.float32))
 
     @staticmethod
-    def backward(ctx: Any, grad_mean: Tensor, grad_weight: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad_mean: Tensor, grad_weight: Tensor) -> tuple[Tensor, None, None]:
         hub: Hub = ctx.hub
         wanted = np.ascontiguousarray(grad_mean.numpy() * ctx.scale[:, None], dtype=np.float32)
         found = np.zeros_like(wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -82,7 +83,7 @@ def _said(model: FittedLightGBM, samples: pl.DataFrame) -> np.ndarray:
 
 
 def _with(rows: Rows, found: Mapping[str, np.ndarray], main: str) -> Rows:
-    changed = {}
+    changed: dict[str, Any] = {}
     if main in found:
         changed["base_main"] = torch.from_numpy(found[main].astype(np.float32))
     if "level" in found:

@@ -53,8 +53,8 @@ class Stage2Config:
 class Stage3Config:
     """Task-oriented predictor fine-tuning: a regression head on the last hidden state."""
 
-    language_epochs: int = 1  # epochs in which the language model is trained along with the head; 0 = head alone
-    head_epochs: int = 30  # further epochs of the head, over the hidden states as they are then
+    head_epochs: int = 30  # of the graph heads, over all rows
+    language_epochs: int = 2  # of the language model with its head, over `rows`; 0 = the graph heads alone
     rows: int = 2000  # states read by the language model in `language_epochs`; 0 = all
     batch: int = 32
     micro_batch: int = 32
@@ -63,9 +63,9 @@ class Stage3Config:
     head_lr: float = 1e-3
     weight_decay: float = 0.05
     dropout: float = 0.3
-    skip: bool = True  # the head reads graph embedding and numbers beside the hidden state
+    skip: bool = True  # graph heads: correct the base from graph embedding and numbers before the language model does
     base: Literal["boosted", "graph", "none"] = "boosted"  # the forecast that the head corrects
-    members: int = 3  # heads, each from another seed; their mean is the forecast
+    members: int = 3  # graph heads, each from another seed; their mean is the forecast
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,9 @@ class BackboneConfig:
     number_tokens: int = 2  # soft tokens that carry the numbers; 0 = numbers in words only
     title_chars: int = 60
     description_chars: int = 60
+    scripts: Literal["all", "latin"] = (
+        "all"  # latin: texts in other scripts reach the model through the graph tokens alone
+    )
     frames: int = 0  # pictures shown to a vision-language model
 
 

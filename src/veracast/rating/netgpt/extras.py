@@ -24,7 +24,7 @@ def with_extras(samples: pl.DataFrame, around: Surroundings, scaling: Scaling, *
     """Samples with the columns x_text_*, x_frame_* and x_<hub>_*."""
     rows = around.graph.rows(samples)
     video = around.video[rows]
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     for name, vectors in (("text", around.text), ("frame", around.frames)):
         found = project(vectors, scaling, name)[video]
         columns |= {f"{EXTRA}{name}_{i:02d}": found[:, i] for i in range(found.shape[1])}

@@ -174,7 +174,9 @@ def _axes(name: str, vectors: np.ndarray, dims: int) -> dict[str, np.ndarray]:
     mean = there.mean(axis=0)
     values, vectors_ = np.linalg.eigh(np.cov((there - mean).T.astype(np.float64)))
     axes = vectors_[:, ::-1][:, :dims]
-    axes = axes * np.where(np.abs(axes).max(axis=0) == axes.max(axis=0), 1.0, -1.0)  # a sign that does not depend on LAPACK
+    axes = axes * np.where(
+        np.abs(axes).max(axis=0) == axes.max(axis=0), 1.0, -1.0
+    )  # a sign that does not depend on LAPACK
     sd = max(float(np.sqrt(max(values[-1], 0.0))), 1e-6)
     found = {"mean": mean, "axes": axes, "sd": np.array([sd])}
     return {f"{name}_{k}": v.astype(np.float32) for k, v in found.items()}

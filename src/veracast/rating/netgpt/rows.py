@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -46,7 +47,7 @@ class Rows:
     def at(self, index: np.ndarray | Tensor) -> Rows:
         """Some of the rows."""
         chosen = torch.as_tensor(index)
-        tensors = {k: v[chosen] for k, v in vars(self).items() if isinstance(v, Tensor)}
+        tensors: dict[str, Any] = {k: v[chosen] for k, v in vars(self).items() if isinstance(v, Tensor)}
         return replace(self, **tensors)
 
 

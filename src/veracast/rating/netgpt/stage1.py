@@ -107,7 +107,7 @@ class Supervised:
         """Mean over the asked rows of validation videos, kinds in equal parts."""
         embedding = self.frozen if self.frozen is not None else model.embed(self.inputs)
         losses = [
-            float(row_losses(model.say(embedding, part), part, released=self.released).mean())
+            row_losses(model.say(embedding, part), part, released=self.released).mean().item()
             for part in self.held.values()
             if len(part)
         ]
@@ -137,29 +137,31 @@ class SelfSupervised:
 
     def loss(self, model: GraphStage, rows: np.ndarray) -> LossSum:
         """Sum over the named states."""
-        return self._loss(model, torch.from_numpy(self.states[rows]), torch.rand(self.inputs.numbers.shape[0], self.numbers))
+        return self._loss(
+            model, torch.from_numpy(self.states[rows]), torch.rand(self.inputs.numbers.shape[0], self.numbers)
+        )
 
     def validation_loss(self, model: GraphStage) -> float:
         """Mean over the states of validation videos, under a fixed mask."""
         draw = torch.Generator().manual_seed(self.seed)
         chance = torch.rand(self.inputs.numbers.shape[0], self.numbers, generator=draw)
         found = self._loss(model, torch.nonzero(self.held)[:, 0], chance)
-        return float(found.loss) / max(found.weight, 1e-9)
+        return found.loss.item() / max(found.weight, 1e-9)
 
     def _loss(self, model: GraphStage, states: Tensor, chance: Tensor) -> LossSum:
         values, mask = self.inputs.numbers[:, : self.numbers], self.inputs.numbers[:, self.numbers :]
         hidden = (chance < MASKED) & (mask > 0)
         seen = torch.cat([values * ~hidden, mask * ~hidden], dim=1)
         embedding = model.embed(replace(self.inputs, numbers=seen))
-        guess: Tensor = model.decoder(embedding[states])  # type: ignore[operator,assignment]
+        guess: Tensor = model.decoder(embedding[states])  # type: ignore[operator]
         wanted = hidden[states]
         feature = (F.smooth_l1_loss(guess, values[states], reduction="none") * wanted).sum(dim=1) / wanted.sum(dim=1).clamp_min(1)  # fmt: skip
         return LossSum((feature + self._links(model, embedding, states)).sum(), float(len(states)))
 
     def _links(self, model: GraphStage, embedding: Tensor, states: Tensor) -> Tensor:
         """Binary cross-entropy of "this is my hub" against the hub of another state, mean over the kinds that a state reads."""
-        query: Tensor = model.query(embedding)  # type: ignore[operator,assignment]
-        message: Tensor = model.message(embedding)  # type: ignore[operator,assignment]
+        query: Tensor = model.query(embedding)  # type: ignore[operator]
+        message: Tensor = model.message(embedding)  # type: ignore[operator]
         total, count = torch.zeros(len(states)), torch.zeros(len(states))
         for hub in self.inputs.hubs:
             seen = read(hub, message.contiguous())

@@ -1,0 +1,344 @@
+"""One training loop for all stages: accumulation, warmup and cosine, early stopping, exact resume, data parallelism.
+
+A loss is a sum over rows and the weight behind it, so micro-batches and processes add up to the same gradient. The order
+of rows depends on (seed, stage, epoch) alone and the noise of a step on (seed, stage, step) alone: a training that was
+killed at any moment ends with the same weights as an undisturbed one. Under `torchrun` every process takes its share of
+every micro-batch (DistributedDataParallel); process 0 writes.
+
+    FOLDER/<stage>/checkpoint/  weights · best · moments .safetensors + state.json      while it runs
+    FOLDER/<stage>/done/        weights.safetensors + state.json                        when it has ended
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from veracast.core.config import to_dict
+from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.files import new_folder, sweep_partials, write_json
+from veracast.core.progress import SILENT, Progress
+from veracast.core.seeds import stream
+from veracast.models.checkpoints import load_weights, restore, save_weights, snapshot, trainable, weights_digest
+
+CURVE = {"stage": pl.String, "step": pl.Int64, "epoch": pl.Float64, "split": pl.String, "loss": pl.Float64, "lr": pl.Float64, "seconds": pl.Float64}  # fmt: skip
+
+
+class LossSum(NamedTuple):
+    """Sum of row losses (a scalar with gradient) and the weight of the rows (a number)."""
+
+    loss: Tensor
+    weight: float
+
+
+class Objective(Protocol):
+    """What is minimised. Rows are numbered from 0; `loss` is of some of them, `validation_loss` of rows kept apart."""
+
+    def loss(self, model: Any, rows: np.ndarray) -> LossSum: ...
+
+    def validation_loss(self, model: Any) -> float:
+        """NaN where there are no validation rows: nothing stops early then."""
+        ...
+
+
+@dataclass(frozen=True)
+class LoopConfig:
+    """batch_size: rows per step over all processes, in micro-batches; evaluate_every: steps, 0 = every epoch."""
+
+    epochs: int = 5
+    batch_size: int = 32
+    micro_batch: int = 32
+    lr: float = 1e-3
+    warmup_share: float = 0.05
+    weight_decay: float = 0.0
+    clip_norm: float = 1.0
+    evaluate_every: int = 0
+    patience: int = 0  # evaluations without a better validation loss; 0 = never stop early
+    checkpoint_every_s: float = 60.0
+    threads: int = 1
+
+
+class Fitted(NamedTuple):
+    """curve: rows of CURVE. best_loss: least validation loss, NaN without validation rows."""
+
+    curve: pl.DataFrame
+    best_step: int
+    best_loss: float
+    steps: int
+    stopped_early: bool
+
+
+@dataclass
+class _State:
+    """Where a training stands; everything but weights and moments."""
+
+    fingerprint: str
+    step: int = 0
+    best_loss: float | None = None
+    best_step: int = 0
+    worse: int = 0
+    seconds: float = 0.0
+    stopped: bool = False
+    curve: list[list[Any]] = field(default_factory=list)
+
+
+def fit(
+    model: nn.Module,
+    objective: Objective,
+    rows: int,
+    config: LoopConfig,
+    *,
+    folder: Path,
+    stage: str,
+    seed: int,
+    progress: Progress = SILENT,
+) -> Fitted:
+    """Train the parameters that take gradients; the best weights are in the model when it returns.
+
+    A folder with a checkpoint of the same training is continued, with its end is read; of another one is an InputError.
+    A loss that is not finite is a NotMeasuredError naming stage and step, with the last checkpoint left as it was.
+    """
+    torch.set_num_threads(config.threads)
+    place = folder / stage
+    state = _State(_fingerprint(model, rows, config, stage, seed))
+    sweep_partials(place)
+    if (place / "done" / "state.json").is_file():
+        return _finished(model, place / "done", state)
+    run = _Run(model, objective, rows, config, place, stage, seed, state)
+    run.resume()
+    with progress.step(stage, total=run.total) as advance:
+        advance(state.step)
+        run.go(advance)
+    return _fitted(state, run.total)
+
+
+class _Run:
+    """One call of `fit`: what its steps share."""
+
+    def __init__(
+        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State
+    ) -> None:  # fmt: skip
+        self.model, self.objective, self.rows, self.config = model, objective, rows, config
+        self.place, self.stage, self.seed, self.state = place, stage, seed, state
+        self.parameters = trainable(model)
+        self.per_epoch = max(1, math.ceil(rows / config.batch_size))
+        self.total = self.per_epoch * config.epochs
+        self.best = snapshot(self.parameters)
+        self.optimizer = torch.optim.AdamW(_groups(self.parameters, config.weight_decay), lr=config.lr)
+        self.forward: nn.Module = _Step(model, objective)
+        if _world() > 1:
+            self.forward = DistributedDataParallel(self.forward, find_unused_parameters=True)
+
+    def go(self, advance: Any) -> None:
+        """All steps that are left, then the best weights."""
+        state, saved, began = self.state, time.monotonic(), time.monotonic() - self.state.seconds
+        while state.step < self.total and not state.stopped:
+            loss = self._step()
+            state.step += 1
+            state.seconds = time.monotonic() - began
+            self._note("train", loss)
+            if state.step % (self.config.evaluate_every or self.per_epoch) == 0 or state.step == self.total:
+                self._evaluate()
+            if time.monotonic() - saved >= self.config.checkpoint_every_s and state.step < self.total:
+                self._save()
+                saved = time.monotonic()
+            advance(1)
+        restore(self.model, self.best if state.best_loss is not None else snapshot(self.parameters))
+        self.model.eval()
+        self._end()
+
+    def _step(self) -> float:
+        step, config = self.state.step, self.config
+        torch.manual_seed(_noise(self.seed, self.stage, step))
+        self.model.train()
+        lr = config.lr * _schedule(step, self.total, config.warmup_share)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.zero_grad(set_to_none=True)
+        batch = self._batch(step)
+        total, weight = 0.0, 0.0
+        parts = [batch[i : i + config.micro_batch] for i in range(0, len(batch), config.micro_batch)]
+        for part in parts:
+            found: LossSum = self.forward(part[_rank() :: _world()])
+            if found.loss.requires_grad:
+                torch.autograd.backward(found.loss * _world())  # DistributedDataParallel takes the mean over processes
+            total += float(found.loss.detach())
+            weight += found.weight
+        total, weight = _summed(total, weight)
+        if not math.isfinite(total) or weight <= 0:
+            message = f"{self.stage}: the loss is {total} at step {step + 1} (rows {batch[:5].tolist()} ...)"
+            raise NotMeasuredError(f"{message} -> a smaller learning rate; the last checkpoint is in {self.place}")
+        for parameter in self.parameters.values():
+            if parameter.grad is not None:
+                parameter.grad /= weight
+        nn.utils.clip_grad_norm_(self.parameters.values(), config.clip_norm)
+        self.optimizer.step()
+        return total / weight
+
+    def _batch(self, step: int) -> np.ndarray:
+        epoch, place = divmod(step, self.per_epoch)
+        if self.per_epoch == 1:
+            return np.arange(self.rows)
+        order = stream(self.seed, self.stage, "order", epoch).permutation(self.rows)
+        return np.sort(order[place * self.config.batch_size : (place + 1) * self.config.batch_size])
+
+    def _evaluate(self) -> None:
+        state = self.state
+        self.model.eval()
+        with torch.no_grad():
+            loss = float(self.objective.validation_loss(self.model))
+        self._note("validation", loss)
+        if not math.isfinite(loss):
+            return
+        if state.best_loss is None or loss < state.best_loss:
+            state.best_loss, state.best_step, state.worse = loss, state.step, 0
+            self.best = snapshot(self.parameters)
+        else:
+            state.worse += 1
+            state.stopped = 0 < self.config.patience <= state.worse
+
+    def _note(self, split: str, loss: float) -> None:
+        state, lr = self.state, self.optimizer.param_groups[0]["lr"]
+        value = loss if math.isfinite(loss) else None
+        state.curve.append(
+            [self.stage, state.step, state.step / self.per_epoch, split, value, lr, round(state.seconds, 3)]
+        )
+
+    def resume(self) -> None:
+        """Continue from the checkpoint, where there is one."""
+        place = self.place / "checkpoint"
+        if not (place / "state.json").is_file():
+            return
+        body = _read_state(place, self.state.fingerprint)
+        vars(self.state).update(body)
+        restore(self.model, load_weights(place / "weights.safetensors", self.parameters))
+        self.best = load_weights(place / "best.safetensors", self.parameters)
+        moments = load_weights(place / "moments.safetensors")
+        slots = self.optimizer.state_dict()
+        slots["state"] = _nested(moments)
+        self.optimizer.load_state_dict(slots)
+
+    def _save(self) -> None:
+        if _rank() != 0:
+            return
+        moments = {
+            f"{slot}.{name}": value if isinstance(value, Tensor) else torch.tensor(float(value))
+            for slot, entry in self.optimizer.state_dict()["state"].items()
+            for name, value in entry.items()
+        }
+        with new_folder(self.place / "checkpoint", overwrite=True) as temporary:
+            save_weights(self.parameters, temporary / "weights.safetensors")
+            save_weights(self.best, temporary / "best.safetensors")
+            save_weights(moments, temporary / "moments.safetensors")
+            write_json(temporary / "state.json", asdict(self.state))
+
+    def _end(self) -> None:
+        if _rank() == 0:
+            with new_folder(self.place / "done", overwrite=True) as temporary:
+                save_weights(self.parameters, temporary / "weights.safetensors")
+                write_json(temporary / "state.json", asdict(self.state))
+            shutil.rmtree(self.place / "checkpoint", ignore_errors=True)
+        if _world() > 1:
+            dist.barrier()
+
+
+class _Step(nn.Module):
+    """The objective as a forward pass, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, model: nn.Module, objective: Objective) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(self, rows: np.ndarray) -> LossSum:
+        return self.objective.loss(self.model, rows)
+
+
+def _finished(model: nn.Module, place: Path, state: _State) -> Fitted:
+    vars(state).update(_read_state(place, state.fingerprint))
+    restore(model, load_weights(place / "weights.safetensors", trainable(model)))
+    model.eval()
+    return _fitted(state, state.step)
+
+
+def _fitted(state: _State, total: int) -> Fitted:
+    best = math.nan if state.best_loss is None else state.best_loss
+    curve = pl.DataFrame(state.curve, schema=CURVE, orient="row")
+    return Fitted(curve, state.best_step, best, state.step, state.stopped)
+
+
+def _read_state(place: Path, fingerprint: str) -> dict[str, Any]:
+    path = place / "state.json"
+    try:
+        body: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        same = body["fingerprint"] == fingerprint
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(
+            f"unreadable ({error!r})", file=str(path), remedy="remove the folder and train again"
+        ) from error
+    if not same:
+        message = "is of another training (other data, config or seed)"
+        raise InputError(message, file=str(place), remedy="name another folder, or remove this one")
+    return body
+
+
+def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int) -> str:
+    """Of everything that decides the result: the first weights stand for the model's own config."""
+    settings = {k: v for k, v in to_dict(config).items() if k not in ("checkpoint_every_s", "threads")}
+    return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
+
+
+def _groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, norms and single numbers do not."""
+    flat = [p for p in parameters.values() if p.ndim < 2]
+    deep = [p for p in parameters.values() if p.ndim >= 2]
+    groups = ((deep, weight_decay), (flat, 0.0))
+    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+
+
+def _schedule(step: int, total: int, warmup_share: float) -> float:
+    """Linear warmup, then a cosine to 0, as a share of the learning rate."""
+    warmup = max(1, round(warmup_share * total))
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
+
+
+def _noise(seed: int, stage: str, step: int) -> int:
+    return int(stream(seed, stage, "noise", step).integers(2**62))
+
+
+def _nested(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, value in moments.items():
+        slot, _, name = key.partition(".")
+        found.setdefault(int(slot), {})[name] = value
+    return found
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _rank() -> int:
+    return dist.get_rank() if _world() > 1 else 0
+
+
+def _summed(total: float, weight: float) -> tuple[float, float]:
+    """Over all processes."""
+    if _world() == 1:
+        return total, weight
+    both = torch.tensor([total, weight], dtype=torch.float64)
+    dist.all_reduce(both)
+    return float(both[0]), float(both[1])

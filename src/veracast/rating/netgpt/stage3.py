@@ -1,0 +1,211 @@
+"""Stage 3: task-oriented predictor fine-tuning. Corrections of a base forecast, from the graph and from the language model.
+
+The paper puts a regression head on the last hidden state; its loss is not published. Here a forecast is
+
+    ln count = base + graph correction + language correction,   logits of the levels = log base + both likewise
+
+base      a mixture of stage 1 and the boosted forecast, its weight chosen on validation videos (`base` of the config)
+graph     small perceptrons over graph embedding, numbers and base, trained on all rows, one for count and one for level
+language  a linear head on the last hidden state of the prompt, trained with the language model on some of the rows
+
+Losses: SmoothL1 on the count and on the expected level, plus the cumulative (ordinal) log loss of the distribution. What
+could not be computed is NaN, never a default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from veracast.core.protocols import LEVELS
+from veracast.models.loop import LossSum
+from veracast.rating.netgpt.rows import Rows
+from veracast.rating.netgpt.stage1 import Said
+
+MAIN_BETA = 0.05
+EXPECTED_WEIGHT = 0.2
+MIN_PROB = 1e-4
+_STEPS = np.linspace(0.0, 1.0, 11)
+Part = Literal["main", "level"]
+
+
+class Outlook(NamedTuple):
+    """A forecast of n rows: ln count (n,), log probabilities of the levels (n, 10)."""
+
+    main: Float[Tensor, " n"]
+    log_probs: Float[Tensor, "n levels"]
+
+    def plus(self, main: Tensor, logits: Tensor) -> Outlook:
+        """Corrected: the count by a sum, the distribution by a sum of logits."""
+        return Outlook(self.main + main, (self.log_probs + logits).log_softmax(dim=1))
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Share of stage 1 in the base, for the count and for the distribution; the rest is the boosted forecast."""
+
+    main: float
+    level: float
+
+    def of(self, said: Said | None, rows: Rows) -> Outlook:
+        """The base forecast of rows."""
+        flat = torch.full((len(rows), LEVELS), -float(np.log(LEVELS)))
+        graph = Outlook(said.main, said.logits.log_softmax(dim=1)) if said is not None else Outlook(rows.start, flat)
+        boosted_log = rows.base_probs.clamp_min(MIN_PROB).log().log_softmax(dim=1)
+        main = _blend(graph.main, rows.base_main, self.main)
+        return Outlook(main, _blend(graph.log_probs, boosted_log, self.level).log_softmax(dim=1))
+
+
+def _blend(a: Tensor, b: Tensor, share: float) -> Tensor:
+    """share a + (1 - share) b; a where b is not known."""
+    if share >= 1:
+        return a
+    return torch.where(torch.isfinite(b), share * a + (1 - share) * torch.nan_to_num(b), a)
+
+
+def choose_mix(said: Said, rows: Rows, base: str) -> Mix:
+    """The share with the least validation error (absolute error of the count, log loss of the level)."""
+    if base == "graph" or (not torch.isfinite(rows.base_main).any() and not torch.isfinite(rows.base_probs).any()):
+        return Mix(1.0, 1.0)
+    judged = rows.held & rows.asked
+    counted, levelled = judged & torch.isfinite(rows.main), judged & (rows.level >= 0)
+
+    def main_error(share: float) -> float:
+        return float((Mix(share, 1.0).of(said, rows).main - rows.main).abs()[counted].mean())
+
+    def level_error(share: float) -> float:
+        return float(F.nll_loss(Mix(1.0, share).of(said, rows).log_probs[levelled], rows.level[levelled]))
+
+    return Mix(
+        main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0,
+        level=float(min(_STEPS, key=level_error)) if levelled.any() else 1.0,
+    )
+
+
+def skip_vector(embedding: Tensor, rows: Rows, said: Said) -> Float[Tensor, "n width"]:
+    """What a graph head reads of rows: embedding, aim, numbers, both forecasts and where they differ."""
+    levels = torch.arange(LEVELS, dtype=torch.float32)
+    boosted = torch.nan_to_num(rows.base_main - rows.start)
+    graph = said.main - rows.start
+    probs = torch.nan_to_num(rows.base_probs, nan=1.0 / LEVELS)
+    logs = said.logits.log_softmax(dim=1).clamp_min(-9)
+    pairs = [boosted, graph, graph - boosted, probs @ levels - 4.5, said.probs @ levels - 4.5]
+    return torch.cat(
+        [embedding[rows.state], rows.aim, rows.columns, torch.stack(pairs, dim=1), probs.clamp_min(MIN_PROB).log() / 3, logs / 3],
+        dim=1,
+    )  # fmt: skip
+
+
+class GraphHeads(nn.Module):
+    """Members of the correction of one part; all start at no correction."""
+
+    def __init__(self, width: int, part: Part, *, members: int, dropout: float, hidden: int = 64) -> None:
+        super().__init__()
+        self.part = part
+        self.members = nn.ModuleList(
+            nn.Sequential(
+                nn.Dropout(dropout / 2), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout),
+                zero_linear(hidden, 1 if part == "main" else LEVELS),
+            )
+            for _ in range(members)
+        )  # fmt: skip
+
+    def forward(self, skip: Tensor) -> Tensor:
+        """Correction of each member, (members, n, 1 or 10)."""
+        return torch.stack([member(skip) for member in self.members])
+
+
+def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts at 0."""
+    layer = nn.Linear(inputs, outputs)
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True)
+class HeadData:
+    """What a graph head learns from: rows with their skip vectors and base."""
+
+    rows: Rows
+    skip: Tensor
+    base: Outlook
+
+    def at(self, index: Tensor) -> HeadData:
+        """Some of the rows."""
+        return HeadData(
+            self.rows.at(index), self.skip[index], Outlook(self.base.main[index], self.base.log_probs[index])
+        )
+
+
+class HeadObjective:
+    """Members learn side by side, each from its own loss; validation is of their mean."""
+
+    def __init__(self, data: HeadData, part: Part) -> None:
+        self.part = part
+        self.train = data.at(torch.nonzero(~data.rows.held & _known(data.rows, part))[:, 0])
+        self.held = data.at(torch.nonzero(data.rows.held & data.rows.asked & _known(data.rows, part))[:, 0])
+        self.rows = len(self.train.rows)
+
+    def loss(self, model: GraphHeads, rows: np.ndarray) -> LossSum:
+        """Sum over the named rows, mean over members."""
+        part = self.train.at(torch.from_numpy(rows))
+        losses = [self._losses(part, correction) for correction in model(part.skip)]
+        return LossSum((torch.stack(losses).mean(dim=0) * part.rows.weight).sum(), float(part.rows.weight.sum()))
+
+    def validation_loss(self, model: GraphHeads) -> float:
+        """Of the members' mean, over validation rows."""
+        if not len(self.held.rows):
+            return float("nan")
+        with torch.no_grad():
+            return self._losses(self.held, model(self.held.skip).mean(dim=0)).mean().item()
+
+    def _losses(self, data: HeadData, correction: Tensor) -> Tensor:
+        none = torch.zeros(())
+        if self.part == "main":
+            return main_losses(data.base.main + correction[:, 0], data.rows)
+        return level_losses(data.base.plus(none, correction).log_probs, data.rows)
+
+
+def _known(rows: Rows, part: Part) -> Tensor:
+    return torch.isfinite(rows.main) if part == "main" else rows.level >= 0
+
+
+def main_losses(main: Float[Tensor, " n"], rows: Rows) -> Float[Tensor, " n"]:
+    """SmoothL1 on ln counts; 0 where the count is not known."""
+    known = torch.isfinite(rows.main)
+    return F.smooth_l1_loss(main, torch.nan_to_num(rows.main), beta=MAIN_BETA, reduction="none") * known
+
+
+def level_losses(log_probs: Float[Tensor, "n levels"], rows: Rows) -> Float[Tensor, " n"]:
+    """Ordinal log loss, mean over the nine thresholds, plus SmoothL1 on the expected level; 0 where the level is not known."""
+    probs = log_probs.exp()
+    above = 1 - probs.cumsum(dim=1)[:, :-1]
+    truth = (rows.level[:, None] > torch.arange(LEVELS - 1)[None]).float()
+    ordinal = F.binary_cross_entropy(above.clamp(1e-5, 1 - 1e-5), truth, reduction="none").mean(dim=1)
+    expected = probs @ torch.arange(LEVELS, dtype=probs.dtype)
+    regression = F.smooth_l1_loss(expected, rows.level.clamp_min(0).float(), reduction="none")
+    return (ordinal + EXPECTED_WEIGHT * regression) * (rows.level >= 0)
+
+
+def correct(base: Outlook, heads: Mapping[str, GraphHeads], skip: Tensor) -> Outlook:
+    """The base with the members' mean corrections."""
+    main = heads["main"](skip).mean(dim=0)[:, 0] if "main" in heads else torch.zeros(())
+    logits = heads["level"](skip).mean(dim=0) if "level" in heads else torch.zeros(())
+    return base.plus(main, logits)
+
+
+def temperature(log_probs: Tensor, level: Tensor) -> float:
+    """The power of the distribution, .5 to 2, that makes validation levels likeliest (Guo et al. 2017); 1 with under 30 rows."""
+    known = level >= 0
+    if int(known.sum()) < 30:
+        return 1.0
+    grid = [round(0.5 + 0.05 * i, 2) for i in range(31)]
+    return min(grid, key=lambda power: float(F.nll_loss((log_probs[known] * power).log_softmax(dim=1), level[known])))

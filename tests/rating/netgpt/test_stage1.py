@@ -1,0 +1,95 @@
+"""Stage 1: losses by hand, gradients that reach every part, and no look at the future."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from tests.rating.netgpt.conftest import World
+from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
+from veracast.rating.netgpt.config import GraphConfig
+from veracast.rating.netgpt.inputs import fit_scaling, graph_inputs
+from veracast.rating.netgpt.rows import Rows, rows_of
+from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext, row_losses
+
+
+def ready(world: World) -> tuple[GraphStage, GraphInputs, dict[str, Rows]]:
+    scaling = fit_scaling(world.around, world.train["observed"], config=GraphConfig())
+    inputs = graph_inputs(world.around, scaling)
+    rows = {
+        state: rows_of(t, state, graph=world.around.graph, scaling=scaling, main="views", held_share=0.2)
+        for state, t in world.train.items()
+    }
+    torch.manual_seed(0)
+    network = ResidualRGCN(NetworkConfig(), inputs)
+    return GraphStage(network, network.width, tuple(rows)), inputs, rows
+
+
+def test_row_losses_by_hand(world: World) -> None:
+    _, _, rows = ready(world)
+    part = replace(
+        rows["cold"].at(torch.tensor([0, 1])), level=torch.tensor([4, -1]), main=torch.tensor([3.0, float("nan")])
+    )
+    said = Said(torch.tensor([4.0, 9.0]), torch.zeros(2, 10), torch.tensor([6.0, 1.0]))
+    expected = (1.0 - 0.1) + 0.5 * np.log(10) + 0.1 * (2.0 - 0.5)  # SmoothL1 (beta .2), cross-entropy, SmoothL1
+    np.testing.assert_allclose(row_losses(said, part).numpy(), [expected, 0.0], rtol=1e-6)
+    np.testing.assert_allclose(row_losses(said, part, released=True).numpy(), [1.5, 0.0])
+
+
+def test_one_loss_reaches_every_parameter(world: World) -> None:
+    model, inputs, rows = ready(world)
+    objective = Supervised(inputs, rows)
+    found = objective.loss(model, np.arange(objective.rows))
+    torch.autograd.backward(found.loss)
+    assert abs(found.weight - 1) < 1e-5
+    silent = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+def test_the_parts_of_a_batch_add_up(world: World) -> None:
+    model, inputs, rows = ready(world)
+    model.eval()
+    objective = Supervised(inputs, rows)
+    with torch.no_grad():
+        whole = objective.loss(model, np.arange(objective.rows))
+        parts = [objective.loss(model, part) for part in np.array_split(np.arange(objective.rows), 3)]
+    torch.testing.assert_close(sum(p.loss for p in parts), whole.loss)
+    assert abs(sum(p.weight for p in parts) - whole.weight) < 1e-5
+
+
+def test_validation_videos_are_not_trained_on(world: World) -> None:
+    _, inputs, rows = ready(world)
+    objective = Supervised(inputs, rows)
+    for kind in rows:
+        assert not objective.train[kind].held.any()
+        assert objective.held[kind].held.all() and objective.held[kind].asked.all()
+
+
+def test_later_counts_change_no_earlier_embedding(world: World) -> None:
+    model, inputs, _ = ready(world)
+    model.eval()
+    at = world.around.graph.states["at"].cast(int).to_numpy()
+    late = at > np.quantile(at, 0.6)
+    numbers = inputs.numbers.clone()
+    numbers[torch.from_numpy(late)] += 3.0
+    with torch.no_grad():
+        before, after = model.embed(inputs), model.embed(replace(inputs, numbers=numbers))
+    torch.testing.assert_close(before[~late], after[~late], atol=1e-5, rtol=0)
+    assert (before[late] - after[late]).abs().max() > 0.1
+
+
+def test_self_supervision_looks_at_no_outcome(world: World) -> None:
+    model, inputs, rows = ready(world)
+    add_pretext(model, inputs.numbers.shape[1] // 2)
+    held = torch.zeros(int(inputs.video.max()) + 1, dtype=torch.bool)
+    held[inputs.video[rows["cold"].state[rows["cold"].held]]] = True
+    objective = SelfSupervised(inputs, seed=1, held_videos=held)
+    model.eval()
+    with torch.no_grad():
+        assert objective.validation_loss(model) == objective.validation_loss(model)
+    found = objective.loss(model, np.arange(objective.rows))
+    torch.autograd.backward(found.loss)
+    touched = {name.split(".")[0] for name, p in model.named_parameters() if p.grad is not None}
+    assert touched == {"network", "decoder", "query", "message"}

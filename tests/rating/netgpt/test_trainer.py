@@ -1,0 +1,43 @@
+"""Graph stages end to end on a small world: recorded losses, forecasts of new samples, resume from what is done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tests.rating.netgpt.conftest import World
+from veracast.rating.netgpt.config import GraphConfig, NetGPTConfig, Stage1Config, Stage3Config
+from veracast.rating.netgpt.trainer import outlooks, train
+
+CONFIG = NetGPTConfig(
+    graph=GraphConfig(text_dims=8), stage1=Stage1Config(epochs=40, evaluate_every=10), stage3=Stage3Config(base="graph", head_epochs=3, members=1),
+    threads=1,
+)  # fmt: skip
+
+
+def test_stage_1_learns_and_its_forecasts_are_the_same_again(world: World, tmp_path: Path) -> None:
+    model = train(world.train, world.around, CONFIG, main="views", folder=tmp_path, seed=0)
+    losses = model.curves.filter(stage="stage1", split="validation")["loss"].to_list()
+    assert losses[-1] < 0.8 * losses[0]
+    for state, samples in world.test.items():
+        found = outlooks(model, samples, state, world.around)
+        truth = torch.tensor(samples["y_views"].to_numpy())
+        constant = (truth - truth.median()).abs().mean()
+        assert (found.graph.main - truth).abs().mean() < 0.95 * constant  # better than the test set's own best constant
+        torch.testing.assert_close(
+            found.final.log_probs.exp().sum(dim=1), torch.ones(samples.height), atol=1e-5, rtol=0
+        )
+    again = train(world.train, world.around, CONFIG, main="views", folder=tmp_path, seed=0)  # reads what is done
+    a, b = (outlooks(m, world.test["cold"], "cold", world.around).final.main for m in (model, again))
+    assert torch.equal(a, b)
+
+
+def test_self_supervised_pretraining_then_heads(world: World, tmp_path: Path) -> None:
+    stage = replace(CONFIG.stage1, objective="self-supervised", epochs=10, evaluate_every=5)
+    model = train(world.train, world.around, replace(CONFIG, stage1=stage), main="views", folder=tmp_path, seed=0)
+    pretext = model.curves.filter(stage="stage1-self-supervised", split="train")["loss"].to_list()
+    assert len(pretext) == 10 and pretext[-1] < pretext[0]
+    assert np.isfinite(outlooks(model, world.test["cold"], "cold", world.around).final.main.numpy()).all()
