@@ -22,6 +22,7 @@ check: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/ingest.py
+	$(BIN)/python benchmarks/graph.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
