@@ -71,7 +71,7 @@ def _blend(a: Tensor, b: Tensor, share: float) -> Tensor:
 
 
 def choose_mix(said: Said, rows: Rows, base: str) -> Mix:
-    """The share with the least validation error (absolute error of the count, log loss of the level)."""
+    """The share with the least validation error (absolute error of the count, ordinal loss of the level)."""
     if base == "graph" or (not torch.isfinite(rows.base_main).any() and not torch.isfinite(rows.base_probs).any()):
         return Mix(1.0, 1.0)
     judged = rows.held & rows.asked
@@ -81,7 +81,7 @@ def choose_mix(said: Said, rows: Rows, base: str) -> Mix:
         return float((Mix(share, 1.0).of(said, rows).main - rows.main).abs()[counted].mean())
 
     def level_error(share: float) -> float:
-        return float(F.nll_loss(Mix(1.0, share).of(said, rows).log_probs[levelled], rows.level[levelled]))
+        return float(level_losses(Mix(1.0, share).of(said, rows).log_probs, rows)[levelled].mean())
 
     return Mix(
         main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0,
