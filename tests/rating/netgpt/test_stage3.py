@@ -42,14 +42,14 @@ def test_losses_by_hand() -> None:
     above = 1 - np.arange(1, 10) / 10
     truth = np.array([1, 1, 0, 0, 0, 0, 0, 0, 0])
     ordinal = -(truth * np.log(above) + (1 - truth) * np.log(1 - above)).mean()
-    assert level_losses(flat, part).item() == pytest.approx(ordinal + 0.2 * (4.5 - 2 - 0.5), rel=1e-5)
-    assert main_losses(torch.tensor([3.5]), part).item() == pytest.approx(0.5 - 0.025)
+    assert level_losses(flat, part.level).item() == pytest.approx(ordinal + 0.2 * (4.5 - 2 - 0.5), rel=1e-5)
+    assert main_losses(torch.tensor([3.5]), part.main).item() == pytest.approx(0.5 - 0.025)
     unknown = replace(part, level=torch.tensor([-1]), main=torch.tensor([float("nan")]))
-    assert level_losses(flat, unknown).item() == 0 and main_losses(torch.tensor([3.5]), unknown).item() == 0
+    assert level_losses(flat, unknown.level).item() == 0 and main_losses(torch.tensor([3.5]), unknown.main).item() == 0
 
 
 def test_a_distribution_on_the_truth_loses_less_than_one_beside_it_and_that_less_than_one_far_off() -> None:
-    at = [level_losses((9.0 * torch.eye(10)[[k]]).log_softmax(1), rows(1)).item() for k in (2, 3, 8)]
+    at = [level_losses((9.0 * torch.eye(10)[[k]]).log_softmax(1), rows(1).level).item() for k in (2, 3, 8)]
     assert at[0] < at[1] < at[2]
 
 

@@ -19,7 +19,7 @@ class GraphConfig:
     width: int = 64  # of the perceptron over a state's own numbers; of every layer under `compatible`
     channels: int = 6
     layers: int = 2
-    memories_days: tuple[float, ...] = (float("inf"), 14.0)
+    memories_days: tuple[float, ...] = (0.0, 14.0)  # half-lives of what a hub remembers; 0 = never fades
     dropout: float = 0.2
     text_dropout: float = 0.3
 
@@ -94,4 +94,5 @@ class NetGPTConfig:
     stage3: Stage3Config = Stage3Config()
     backbone: BackboneConfig = BackboneConfig()
     validation_share: float = 0.14  # of training videos, by a hash: early stopping, the base's weight, calibration
+    validation_rows: int = 400  # of them, how many the language model reads, kinds of state in equal parts
     threads: int = 2

@@ -6,7 +6,8 @@ on training videos and saved with the model, so that a fresh export is read with
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,10 @@ class Surroundings:
     graph: Graph
     text: np.ndarray
     frames: np.ndarray
-    titles: pl.DataFrame  # video_id, title, description, topic, platform, category; row = video code
+    titles: pl.DataFrame  # video_id, title, description; row = video code
+    jpegs: Mapping[str, tuple[bytes, ...]] = field(
+        default_factory=dict
+    )  # frames of each video, where a model looks at them
 
     @cached_property
     def video(self) -> np.ndarray:
@@ -51,9 +55,10 @@ class Surroundings:
 
 
 def surroundings(
-    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, store: Path | None = None, progress: Progress = SILENT
+    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, pictures: bool = False, store: Path | None = None,
+    progress: Progress = SILENT,
 ) -> Surroundings:  # fmt: skip
-    """Build the graph and encode the words and pictures of a data set."""
+    """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too."""
     with progress.step("propagation graph"):
         graph = build(dataset, main=main, fans=fans)
     videos = dataset.videos.sort("video_id")
@@ -63,7 +68,11 @@ def surroundings(
     if config.frames == "layout":
         with progress.step("frame vectors"):
             frames = video_frames(dataset.frames, videos["video_id"].to_list())
-    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description", "topic", "platform", "category"))  # fmt: skip
+    jpegs: dict[str, tuple[bytes, ...]] = {}
+    if pictures:
+        grouped = dataset.frames.group_by("video_id", maintain_order=True).agg("jpeg")
+        jpegs = {video: tuple(shown) for video, shown in grouped.iter_rows()}
+    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description"), jpegs)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -81,7 +81,7 @@ def choose_mix(said: Said, rows: Rows, base: str) -> Mix:
         return float((Mix(share, 1.0).of(said, rows).main - rows.main).abs()[counted].mean())
 
     def level_error(share: float) -> float:
-        return float(level_losses(Mix(1.0, share).of(said, rows).log_probs, rows)[levelled].mean())
+        return float(level_losses(Mix(1.0, share).of(said, rows).log_probs, rows.level)[levelled].mean())
 
     return Mix(
         main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0,
@@ -170,29 +170,29 @@ class HeadObjective:
     def _losses(self, data: HeadData, correction: Tensor) -> Tensor:
         none = torch.zeros(())
         if self.part == "main":
-            return main_losses(data.base.main + correction[:, 0], data.rows)
-        return level_losses(data.base.plus(none, correction).log_probs, data.rows)
+            return main_losses(data.base.main + correction[:, 0], data.rows.main)
+        return level_losses(data.base.plus(none, correction).log_probs, data.rows.level)
 
 
 def _known(rows: Rows, part: Part) -> Tensor:
     return torch.isfinite(rows.main) if part == "main" else rows.level >= 0
 
 
-def main_losses(main: Float[Tensor, " n"], rows: Rows) -> Float[Tensor, " n"]:
+def main_losses(main: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
     """SmoothL1 on ln counts; 0 where the count is not known."""
-    known = torch.isfinite(rows.main)
-    return F.smooth_l1_loss(main, torch.nan_to_num(rows.main), beta=MAIN_BETA, reduction="none") * known
+    known = torch.isfinite(truth)
+    return F.smooth_l1_loss(main, torch.nan_to_num(truth), beta=MAIN_BETA, reduction="none") * known
 
 
-def level_losses(log_probs: Float[Tensor, "n levels"], rows: Rows) -> Float[Tensor, " n"]:
+def level_losses(log_probs: Float[Tensor, "n levels"], level: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
     """Ordinal log loss, mean over the nine thresholds, plus SmoothL1 on the expected level; 0 where the level is not known."""
     probs = log_probs.exp()
     above = 1 - probs.cumsum(dim=1)[:, :-1]
-    truth = (rows.level[:, None] > torch.arange(LEVELS - 1)[None]).float()
+    truth = (level[:, None] > torch.arange(LEVELS - 1)[None]).float()
     ordinal = F.binary_cross_entropy(above.clamp(1e-5, 1 - 1e-5), truth, reduction="none").mean(dim=1)
     expected = probs @ torch.arange(LEVELS, dtype=probs.dtype)
-    regression = F.smooth_l1_loss(expected, rows.level.clamp_min(0).float(), reduction="none")
-    return (ordinal + EXPECTED_WEIGHT * regression) * (rows.level >= 0)
+    regression = F.smooth_l1_loss(expected, level.clamp_min(0).float(), reduction="none")
+    return (ordinal + EXPECTED_WEIGHT * regression) * (level >= 0)
 
 
 def correct(base: Outlook, heads: Mapping[str, GraphHeads], skip: Tensor) -> Outlook:

@@ -1,9 +1,10 @@
-"""The three stages, one after the other, and what they make of new samples.
+"""The three stages, one after the other.
 
-    graph + words + pictures -> stage 1 -> embeddings -> stage 2 (language model learns to say the level)
-                                    \-> base -> stage 3 (graph heads, then the language model with its head)
+    graph + words + pictures -> stage 1 -> embeddings -> stage 2 (the language model learns to say the level)
+                                    \-> base -> graph heads -> stage 3 (the language model corrects, with its head)
 
-Everything that a stage learns is written into `folder`, so that a killed training goes on where it was.
+Everything that a stage learns is written into `folder`, so that a training that was killed goes on where it was and ends
+with the same weights.
 """
 
 from __future__ import annotations
@@ -11,27 +12,45 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
 
 from veracast.core.progress import SILENT, Progress
-from veracast.core.seeds import stream
-from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
-from veracast.models.loop import LoopConfig, fit
-from veracast.rating.netgpt.base import Boosted, fit_boosted
+from veracast.core.protocols import LEVELS
+from veracast.models.loop import Fitted, LoopConfig, Objective, fit
+from veracast.models.prompts import clean
+from veracast.models.rating_batches import last_hidden_states
+from veracast.rating.netgpt.base import fit_boosted
 from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.netgpt.extras import with_extras
-from veracast.rating.netgpt.inputs import STATES, Scaling, Surroundings, fit_scaling, graph_inputs
+from veracast.rating.netgpt.inputs import STATES, Surroundings, fit_scaling, graph_inputs
+from veracast.rating.netgpt.language import (
+    AnswerObjective,
+    CorrectionObjective,
+    Readings,
+    choose_share,
+    sample_rows,
+)
+from veracast.rating.netgpt.model import (
+    Language,
+    NetGPT,
+    Prior,
+    Seen,
+    language_outlook,
+    new_graph,
+    new_language,
+    read_prompts,
+    see,
+    torch_seed,
+)
 from veracast.rating.netgpt.rows import Rows, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, SelfSupervised, Supervised, add_pretext
 from veracast.rating.netgpt.stage3 import (
     GraphHeads,
     HeadData,
     HeadObjective,
-    Mix,
     Outlook,
     Part,
     choose_mix,
@@ -39,33 +58,11 @@ from veracast.rating.netgpt.stage3 import (
     skip_vector,
     temperature,
 )
-
-
-@dataclass
-class NetGPT:
-    """A trained NetGPT; `steps` that were left out are None or empty."""
-
-    config: NetGPTConfig
-    main: str
-    scaling: Scaling
-    graph: GraphStage
-    boosted: Boosted | None
-    mixes: Mapping[str, Mix] = field(default_factory=dict)
-    heads: Mapping[str, Mapping[str, GraphHeads]] = field(default_factory=dict)
-    temperatures: Mapping[str, float] = field(default_factory=dict)
-    curves: pl.DataFrame = field(default_factory=pl.DataFrame)
-
+from veracast.rating.netgpt.wording import wording
 
 PARTS: tuple[Part, ...] = ("main", "level")
-
-
-class Outlooks(NamedTuple):
-    """What each step says of the same rows."""
-
-    graph: Outlook
-    base: Outlook
-    corrected: Outlook
-    final: Outlook
+MIN_ROWS = 30
+MOST_TEXTS = 4000  # prompts that the tokenizer of `tiny` is trained on
 
 
 def train(
@@ -82,123 +79,212 @@ def train(
     torch.set_num_threads(config.threads)
     tables = {state: tables[state] for state in STATES if state in tables and tables[state].height}
     scaling = fit_scaling(around, pl.concat([_shared(t) for t in tables.values()]), config=config.graph)
-    inputs = graph_inputs(around, scaling)
     rows = {
         state: rows_of(t, state, graph=around.graph, scaling=scaling, main=main, held_share=config.validation_share)
         for state, t in tables.items()
     }
-    boosted = None
+    model = NetGPT(config, main, tuple(tables), scaling, {kind: _prior(part) for kind, part in rows.items()})
+    work = _Work(tables, rows, folder, seed, progress)
     if config.stage3.base == "boosted":
         full = {state: with_extras(t, around, scaling, main=main) for state, t in tables.items()}
-        boosted, rows = fit_boosted(full, rows, main=main, seed=seed, progress=progress)
-    stage, curves = _stage1(inputs, rows, config, folder, seed, progress)
-    model = NetGPT(config, main, scaling, stage, boosted)
-    with torch.no_grad():
-        embedding = stage.embed(inputs)
-    _graph_heads(model, embedding, rows, folder, seed, progress, curves)
-    model.curves = pl.concat(curves)
+        model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)
+    if _needs_graph(config):
+        model.graph = _stage1(model, around, work)
+    seen = see(model, around)
+    bases = _graph_heads(model, seen, work)
+    if config.stage2.epochs or config.stage3.language_epochs:
+        _language(model, seen, bases, work)
+    model.curves = pl.concat(work.curves) if work.curves else pl.DataFrame()
     return model
 
 
-def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, around: Surroundings) -> Outlooks:
-    """Forecasts of samples of one kind of state."""
+@dataclass
+class _Work:
+    """What the stages of one training share."""
+
+    tables: Mapping[str, pl.DataFrame]
+    rows: Mapping[str, Rows]
+    folder: Path
+    seed: int
+    progress: Progress
+    curves: list[pl.DataFrame] = field(default_factory=list)
+
+    def fit(self, model: torch.nn.Module, objective: Objective, rows: int, loop: LoopConfig, stage: str) -> Fitted:
+        """Run one stage and keep its loss curve."""
+        found = fit(
+            model, objective, rows, loop, folder=self.folder, stage=stage, seed=self.seed, progress=self.progress
+        )
+        self.curves.append(found.curve)
+        return found
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The forecast of one kind of state that the language model corrects, with what it is told in vectors."""
+
+    skip: torch.Tensor
+    corrected: Outlook
+
+
+def _needs_graph(config: NetGPTConfig) -> bool:
+    reads = config.backbone.graph_tokens and (config.stage2.epochs or config.stage3.language_epochs)
+    return bool(reads or config.stage3.skip or config.stage3.base != "none")
+
+
+def _prior(rows: Rows) -> Prior:
+    """From training rows alone; one row of every level is added, so that none is impossible."""
+    mine = ~rows.held
+    growth = (rows.main - rows.start)[mine & torch.isfinite(rows.main)]
+    levels = torch.bincount(rows.level[mine & (rows.level >= 0)], minlength=LEVELS) + 1.0
+    shift = float(growth.median()) if len(growth) else 0.0
+    return Prior(shift, tuple((levels / levels.sum()).log().tolist()))
+
+
+def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
+    config, stage = model.config, model.config.stage1
     inputs = graph_inputs(around, model.scaling)
-    rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
-    if model.boosted is not None:
-        rows = model.boosted.attach(rows, with_extras(samples, around, model.scaling, main=model.main))
-    with torch.no_grad():
-        return _outlooks(model, model.graph.embed(inputs), rows)
-
-
-def _outlooks(model: NetGPT, embedding: Tensor, rows: Rows) -> Outlooks:
-    said = model.graph.say(embedding, rows)
-    graph = Outlook(said.main, said.logits.log_softmax(dim=1))
-    base = model.mixes[rows.kind].of(said, rows)
-    heads = model.heads.get(rows.kind, {})
-    corrected = correct(base, heads, skip_vector(embedding, rows, said)) if heads else base
-    power = model.temperatures.get(rows.kind, 1.0)
-    final = Outlook(corrected.main, (corrected.log_probs * power).log_softmax(dim=1))
-    return Outlooks(graph, base, corrected, final)
-
-
-def _stage1(
-    inputs: GraphInputs, rows: Mapping[str, Rows], config: NetGPTConfig, folder: Path, seed: int, progress: Progress
-) -> tuple[GraphStage, list[pl.DataFrame]]:
-    graph, stage = config.graph, config.stage1
-    torch.manual_seed(_torch_seed(seed, "stage1"))
-    sizes = NetworkConfig(
-        own=graph.width, channels=graph.channels, layers=graph.layers, memories_days=graph.memories_days,
-        text=min(16, inputs.text.shape[1]), frames=graph.frame_dims, dropout=graph.dropout, text_dropout=graph.text_dropout,
-    )  # fmt: skip
-    network = ResidualRGCN(sizes, inputs)
-    model = GraphStage(network, network.width, tuple(rows))
-    curves, frozen = [], None
+    graph, frozen = new_graph(config, inputs, model.kinds, seed=work.seed), None
     if stage.objective == "self-supervised":
-        add_pretext(model, inputs.numbers.shape[1] // 2)
+        add_pretext(graph, inputs.numbers.shape[1] // 2)
         held = torch.zeros(int(inputs.video.max()) + 1, dtype=torch.bool)
-        for part in rows.values():
+        for part in work.rows.values():
             held[inputs.video[part.state[part.held]]] = True
-        pretext = SelfSupervised(inputs, seed=_torch_seed(seed, "mask"), held_videos=held)
-        loop = _loop(config, epochs=stage.epochs, rows=pretext.rows)
-        curves.append(fit(model, pretext, pretext.rows, loop, folder=folder, stage="stage1-self-supervised", seed=seed, progress=progress).curve)  # fmt: skip
+        pretext = SelfSupervised(inputs, seed=torch_seed(work.seed, "mask"), held_videos=held)
+        work.fit(graph, pretext, pretext.rows, _stage1_loop(config, rows=pretext.rows), "stage1-self-supervised")
     if stage.objective != "supervised":
         with torch.no_grad():
-            model.eval()
-            frozen = model.embed(inputs)
-    objective = Supervised(inputs, rows, released=stage.released_loss, frozen=frozen)
-    loop = _loop(config, epochs=stage.epochs, rows=objective.rows)
-    curves.append(fit(model, objective, objective.rows, loop, folder=folder, stage="stage1", seed=seed, progress=progress).curve)  # fmt: skip
-    return model, curves
+            frozen = graph.eval().embed(inputs)
+    objective = Supervised(inputs, work.rows, released=stage.released_loss, frozen=frozen)
+    work.fit(graph, objective, objective.rows, _stage1_loop(config, rows=objective.rows), "stage1")
+    return graph
 
 
-def _loop(config: NetGPTConfig, *, epochs: int, rows: int) -> LoopConfig:
+def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     stage = config.stage1
     return LoopConfig(
-        epochs=epochs, batch_size=rows, micro_batch=rows, lr=stage.lr, weight_decay=stage.weight_decay,
+        epochs=stage.epochs, batch_size=rows, micro_batch=rows, lr=stage.lr, weight_decay=stage.weight_decay,
         warmup_share=0.3, evaluate_every=stage.evaluate_every, patience=stage.patience, threads=config.threads,
     )  # fmt: skip
 
 
-def _graph_heads(
-    model: NetGPT, embedding: Tensor, rows: Mapping[str, Rows], folder: Path, seed: int, progress: Progress, curves: list[pl.DataFrame]
-) -> None:  # fmt: skip
-    """Base weights, graph heads and temperatures per kind of state; fills `model` in."""
-    stage = model.config.stage3
-    mixes: dict[str, Mix] = {}
-    heads: dict[str, dict[str, GraphHeads]] = {}
-    temperatures: dict[str, float] = {}
-    for kind, part in rows.items():
+def _graph_heads(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
+    """Base weights, graph heads and temperatures per kind of state, into `model`; the corrected bases."""
+    mixes, heads, temperatures, bases = {}, {}, {}, {}
+    for kind, part in work.rows.items():
         with torch.no_grad():
-            said = model.graph.say(embedding, part)
-            mixes[kind] = choose_mix(said, part, stage.base)
-            base, skip = mixes[kind].of(said, part), skip_vector(embedding, part, said)
-        data, heads[kind] = HeadData(part, skip, base), {}
-        if stage.skip and stage.head_epochs:
-            for target in PARTS:
-                objective = HeadObjective(data, target)
-                if objective.rows < 30 or not len(objective.held.rows):
-                    continue
-                torch.manual_seed(_torch_seed(seed, "head", kind, target))
-                head = GraphHeads(skip.shape[1], target, members=stage.members, dropout=stage.dropout)
-                loop = LoopConfig(
-                    epochs=stage.head_epochs, batch_size=stage.head_batch, micro_batch=stage.head_batch, lr=stage.head_lr,
-                    weight_decay=stage.weight_decay, patience=5, threads=model.config.threads,
-                )  # fmt: skip
-                before = objective.validation_loss(head)
-                found = fit(head, objective, objective.rows, loop, folder=folder, stage=f"stage3-{kind}-{target}", seed=seed, progress=progress)  # fmt: skip
-                curves.append(found.curve)
-                if found.best_loss < before:
-                    heads[kind][target] = head
+            said = model.say(seen.embedding, part)
+            mixes[kind] = choose_mix(said, part, model.config.stage3.base)
+            base, skip = mixes[kind].of(said, part), skip_vector(seen.embedding, part, said)
+        heads[kind] = _heads_of(model.config, kind, HeadData(part, skip, base), work)
         with torch.no_grad():
-            corrected = correct(base, heads[kind], skip)
+            bases[kind] = _Base(skip, correct(base, heads[kind], skip))
         judged = part.held & part.asked
-        temperatures[kind] = temperature(corrected.log_probs[judged], part.level[judged])
+        temperatures[kind] = temperature(bases[kind].corrected.log_probs[judged], part.level[judged])
     model.mixes, model.heads, model.temperatures = mixes, heads, temperatures
+    return bases
+
+
+def _heads_of(config: NetGPTConfig, kind: str, data: HeadData, work: _Work) -> dict[str, GraphHeads]:
+    """The graph heads of one kind of state that lower the validation loss."""
+    stage = config.stage3
+    found: dict[str, GraphHeads] = {}
+    if not (stage.skip and stage.head_epochs):
+        return {}
+    for target in PARTS:
+        objective = HeadObjective(data, target)
+        if objective.rows < MIN_ROWS or not len(objective.held.rows):
+            continue
+        torch.manual_seed(torch_seed(work.seed, "head", kind, target))
+        head = GraphHeads(data.skip.shape[1], target, members=stage.members, dropout=stage.dropout)
+        loop = LoopConfig(
+            epochs=stage.head_epochs, batch_size=stage.head_batch, micro_batch=stage.head_batch, lr=stage.head_lr,
+            weight_decay=stage.weight_decay, patience=5, threads=config.threads,
+        )  # fmt: skip
+        before = objective.validation_loss(head)
+        if work.fit(head, objective, objective.rows, loop, f"stage3-{kind}-{target}").best_loss < before:
+            found[target] = head
+    return found
+
+
+def _language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work) -> None:
+    """Stages 2 and 3 of the language model, into `model`."""
+    config = model.config
+    language = _new_language(model, seen, bases, work)
+    train_part, held = _readings(language, model, seen, bases, work)
+    stage2, stage3 = config.stage2, config.stage3
+    if stage2.epochs:
+        answers = AnswerObjective(train_part, held)
+        loop = LoopConfig(
+            epochs=stage2.epochs, batch_size=stage2.batch, micro_batch=stage2.micro_batch, lr=stage2.lr,
+            weight_decay=stage2.weight_decay, threads=config.threads,
+        )  # fmt: skip
+        work.fit(language.stage, answers, answers.rows, loop, "stage2")
+    if stage3.language_epochs:
+        corrections = CorrectionObjective(train_part, held)
+        loop = LoopConfig(
+            epochs=stage3.language_epochs, batch_size=stage3.batch, micro_batch=stage3.micro_batch, lr=stage3.lr,
+            weight_decay=stage3.weight_decay, threads=config.threads,
+        )  # fmt: skip
+        work.fit(language.stage, corrections, corrections.rows, loop, "stage3-language")
+    _settle(model, language, held)
+    model.language = language
+
+
+def _new_language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work) -> Language:
+    """Untrained; the tokenizer of `tiny` reads prompts of training rows."""
+    texts = []
+    for kind, table in work.tables.items():
+        mine = np.flatnonzero(~work.rows[kind].held.numpy())
+        some = table[sample_rows(mine, MOST_TEXTS // len(work.tables), work.seed, "tokenizer", kind)]
+        for lines in wording(some, seen.around, model.config.backbone):
+            texts.append("".join(f"{clean(fact.label)}: {clean(fact.value)}\n" for fact in lines))
+    width = seen.embedding.shape[1]
+    skip = next(iter(bases.values())).skip.shape[1]
+    return new_language(model.config, graph_width=width, numbers=skip - width, kinds=len(model.kinds), texts=texts, seed=work.seed)  # fmt: skip
+
+
+def _readings(
+    language: Language, model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work
+) -> tuple[Readings, Readings]:
+    """What the language model learns from and is validated on: rows of all kinds in equal parts."""
+    config = model.config
+    most = max(config.stage2.rows, config.stage3.rows)
+    found: dict[str, list[Readings]] = {"train": [], "held": []}
+    for number, (kind, rows) in enumerate(work.rows.items()):
+        asked = rows.asked.numpy() & (rows.weight.numpy() >= 1)  # rows like those that will be rated
+        for side, mine, limit in (
+            ("train", ~rows.held.numpy(), most),
+            ("held", rows.held.numpy(), config.validation_rows),
+        ):
+            index = sample_rows(np.flatnonzero(mine & asked), limit // len(work.rows), work.seed, side, kind)
+            part, at = rows.at(index), torch.from_numpy(index)
+            corrected = bases[kind].corrected
+            base = Outlook(corrected.main[at], corrected.log_probs[at])
+            found[side].append(
+                read_prompts(
+                    language, work.tables[kind][index], part, base=base, skip=bases[kind].skip[at], seen=seen, config=config, kind=number, answers=True
+                )
+            )  # fmt: skip
+    return Readings.joined(found["train"]), Readings.joined(found["held"])
+
+
+def _settle(model: NetGPT, language: Language, held: Readings) -> None:
+    """Shares of the correction and temperatures, chosen on validation rows."""
+    shares, temperatures = {}, dict(model.temperatures)
+    for number, kind in enumerate(model.kinds):
+        mine = held.at(torch.nonzero(held.kind == number)[:, 0].numpy())
+        if not len(mine):
+            continue
+        if language.corrects:
+            hidden = last_hidden_states(language.stage.reader, mine.encoded, mine.soft, prefix=language.template.prefix, pictures=mine.pictures)  # fmt: skip
+            with torch.no_grad():
+                shares[kind] = choose_share(language.stage.corrections(hidden, mine.kind), mine)
+        language.shares = shares
+        said = language_outlook(language, mine, kind)
+        known = torch.isfinite(said.log_probs).all(dim=1)
+        temperatures[kind] = temperature(said.log_probs[known], mine.level[known])
+    model.temperatures = temperatures
 
 
 def _shared(samples: pl.DataFrame) -> pl.DataFrame:
     return samples.select("video_id", "anchor_point", *sorted(c for c in samples.columns if c.startswith("f_")))
-
-
-def _torch_seed(seed: int, *names: str) -> int:
-    return int(stream(seed, "torch", *names).integers(2**62))

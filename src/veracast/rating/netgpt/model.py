@@ -1,0 +1,323 @@
+"""A trained NetGPT: what each of its steps says of new samples, and how it lies on disk.
+
+    FOLDER/ netgpt.json  scaling.*  graph.safetensors  heads.safetensors  base/  language/ (weights, tokenizer)  curves.parquet
+
+netgpt.json is written last: a folder without it is not a model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import polars as pl
+import torch
+from torch import Tensor
+
+from veracast.core.config import load_config, to_dict
+from veracast.core.errors import InputError
+from veracast.core.files import write_json
+from veracast.core.progress import SILENT, Progress
+from veracast.core.protocols import LEVELS
+from veracast.core.seeds import stream
+from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
+from veracast.models.checkpoints import load_weights, save_weights
+from veracast.models.pictures import PictureReader, Pictures
+from veracast.models.prompts import Slots, Template, template
+from veracast.models.rating_batches import last_hidden_states
+from veracast.rating.netgpt.base import Boosted
+from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.extras import with_extras
+from veracast.rating.netgpt.inputs import AIM, Scaling, Surroundings, graph_inputs
+from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
+from veracast.rating.netgpt.rows import Rows, rows_of
+from veracast.rating.netgpt.stage1 import GraphStage, Said
+from veracast.rating.netgpt.stage3 import GraphHeads, Mix, Outlook, Part, correct, skip_vector
+from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
+
+VERSION = 1
+
+
+class Prior(NamedTuple):
+    """What is said where there is no graph: median growth of the ln count, and ln shares of the levels (10)."""
+
+    shift: float
+    log_probs: tuple[float, ...]
+
+    def say(self, rows: Rows) -> Said:
+        """The same for all rows of a kind."""
+        logits = torch.tensor(self.log_probs)[None].expand(len(rows), LEVELS)
+        score = logits.exp() @ torch.arange(LEVELS, dtype=torch.float32)
+        return Said(rows.start + self.shift, logits, score)
+
+
+@dataclass
+class Language:
+    """The language model with its heads, the template of its prompts, and how much of its correction is taken."""
+
+    stage: LanguageStage
+    template: Template
+    corrects: bool  # False: stage 3 was left out, the levels are what the model says
+    pictures: PictureReader | None = None
+    shares: Mapping[str, Share] = field(default_factory=dict)
+
+
+@dataclass
+class NetGPT:
+    """A trained NetGPT; parts that its config leaves out are None or empty."""
+
+    config: NetGPTConfig
+    main: str
+    kinds: tuple[str, ...]
+    scaling: Scaling
+    priors: Mapping[str, Prior]
+    graph: GraphStage | None = None
+    boosted: Boosted | None = None
+    mixes: Mapping[str, Mix] = field(default_factory=dict)
+    heads: Mapping[str, Mapping[str, GraphHeads]] = field(default_factory=dict)
+    language: Language | None = None
+    temperatures: Mapping[str, float] = field(default_factory=dict)
+    curves: pl.DataFrame = field(default_factory=pl.DataFrame)
+
+    def say(self, embedding: Tensor, rows: Rows) -> Said:
+        """Forecast of stage 1, or the prior where there is none."""
+        return self.graph.say(embedding, rows) if self.graph is not None else self.priors[rows.kind].say(rows)
+
+    def save(self, folder: Path) -> None:
+        """Write the model's files into an existing folder."""
+        self.scaling.save(folder)
+        if self.graph is not None:
+            save_weights(self.graph.state_dict(), folder / "graph.safetensors")
+        if self.boosted is not None:
+            self.boosted.save(folder / "base")
+        heads = {
+            f"{kind}/{part}/{name}": value
+            for kind, parts in self.heads.items()
+            for part, head in parts.items()
+            for name, value in head.state_dict().items()
+        }
+        if heads:
+            save_weights(heads, folder / "heads.safetensors")
+        if self.language is not None:
+            _save_language(self.language, folder / "language")
+        self.curves.write_parquet(folder / "curves.parquet")
+        head = {
+            "version": VERSION,
+            "config": to_dict(self.config),
+            "main": self.main,
+            "kinds": list(self.kinds),
+            "priors": {kind: [p.shift, list(p.log_probs)] for kind, p in self.priors.items()},
+            "mixes": {kind: [m.main, m.level] for kind, m in self.mixes.items()},
+            "shares": {kind: list(s) for kind, s in self.language.shares.items()} if self.language else {},
+            "temperatures": dict(self.temperatures),
+            "parts": {"graph": self.graph is not None, "base": self.boosted is not None, "language": self.language is not None},
+        }  # fmt: skip
+        write_json(folder / "netgpt.json", head)
+
+
+class Outlooks(NamedTuple):
+    """What each step says of the same rows."""
+
+    graph: Outlook
+    base: Outlook
+    corrected: Outlook
+    final: Outlook
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A data set through a model's eyes: its tensors and the embeddings of all its states."""
+
+    around: Surroundings
+    inputs: GraphInputs
+    embedding: Tensor
+
+
+def see(model: NetGPT, around: Surroundings) -> Seen:
+    """Embed all states of a data set."""
+    inputs = graph_inputs(around, model.scaling)
+    if model.graph is None:
+        return Seen(around, inputs, torch.zeros(around.graph.size, 0))
+    model.graph.eval()
+    with torch.no_grad():
+        return Seen(around, inputs, model.graph.embed(inputs))
+
+
+def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, progress: Progress = SILENT) -> Outlooks:
+    """Forecasts of samples of one kind of state."""
+    around = seen.around
+    rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
+    if model.boosted is not None:
+        rows = model.boosted.attach(rows, with_extras(samples, around, model.scaling, main=model.main))
+    with torch.no_grad():
+        said = model.say(seen.embedding, rows)
+        base = model.mixes[kind].of(said, rows)
+        skip = skip_vector(seen.embedding, rows, said)
+        corrected = correct(base, model.heads.get(kind, {}), skip)
+        final = corrected
+        if model.language is not None:
+            prompts = read_prompts(model.language, samples, rows, base=corrected, skip=skip, seen=seen, config=model.config, kind=model.kinds.index(kind))  # fmt: skip
+            final = language_outlook(model.language, prompts, kind, progress=progress)
+        power = model.temperatures.get(kind, 1.0)
+    tempered = Outlook(final.main, (final.log_probs * power).log_softmax(dim=1))
+    return Outlooks(Outlook(said.main, said.logits.log_softmax(dim=1)), base, corrected, tempered)
+
+
+def read_prompts(
+    language: Language, samples: pl.DataFrame, rows: Rows, *, base: Outlook, skip: Tensor, seen: Seen, config: NetGPTConfig, kind: int, answers: bool = False
+) -> Readings:  # fmt: skip
+    """Prompts of samples with their vectors; answers: with the level as text, in training."""
+    facts = wording(samples, seen.around, config.backbone)
+    pictures, counts = _pictures(language, samples, seen.around, config.backbone.frames)
+    told = [LEVEL_ANSWERS[max(0, int(level))] for level in rows.level] if answers else None
+    encoded = language.template.encode(facts, answers=told, pictures=counts)
+    width = seen.embedding.shape[1]
+    vectors = {"graph": seen.embedding[rows.state], "numbers": skip[:, width:]}
+    soft = {name: vectors[name] for name in language.stage.reader.sources}
+    number = torch.full((len(rows),), kind, dtype=torch.long)
+    return Readings(encoded, soft, number, rows.level, rows.main, rows.weight, base, pictures)
+
+
+def language_outlook(language: Language, prompts: Readings, kind: str, *, progress: Progress = SILENT) -> Outlook:
+    """The base of the prompts as the language model corrects it, or with the levels that it says."""
+    share = language.shares.get(kind, Share(1.0, 1.0))
+    if language.corrects and share == Share(0.0, 0.0):
+        return prompts.base  # validation found nothing in its correction: it need not be read
+    hidden = last_hidden_states(language.stage.reader, prompts.encoded, prompts.soft, prefix=language.template.prefix, pictures=prompts.pictures, progress=progress)  # fmt: skip
+    with torch.no_grad():
+        if not language.corrects:
+            return spoken(language.stage.reader, hidden, prompts.base)
+        return applied(prompts.base, language.stage.corrections(hidden, prompts.kind), share)
+
+
+def new_language(config: NetGPTConfig, *, graph_width: int, numbers: int, kinds: int, texts: Sequence[str] = (), tokenizer: Path | None = None, seed: int) -> Language:  # fmt: skip
+    """An untrained language stage."""
+    from veracast.models.backbones import load_backbone
+    from veracast.models.graph_language import GraphLanguageModel, Source
+
+    chosen = config.backbone
+    backbone = load_backbone(chosen.name, texts=texts, seed=seed, tokenizer=tokenizer)
+    with torch.random.fork_rng():
+        torch.manual_seed(torch_seed(seed, "language"))
+        sources = {"graph": Source(graph_width, chosen.graph_tokens if graph_width else 0), "numbers": Source(numbers, chosen.number_tokens)}  # fmt: skip
+        reader = GraphLanguageModel(backbone, sources, tuning=chosen.tuning)
+        stage = LanguageStage(reader, kinds)
+    pictures = None
+    if chosen.frames:
+        if backbone.kind != "vision":
+            message, remedy = "shows no pictures to its model", "frames = 0, or a vision-language backbone"
+            raise InputError(message, file=chosen.name, remedy=remedy)
+        pictures = PictureReader(reader.language.config.vision_config)
+    slots = Slots(
+        graph=reader.sources["graph"].tokens if "graph" in reader.sources else 0,
+        numbers=reader.sources["numbers"].tokens if "numbers" in reader.sources else 0,
+        image=pictures.per_picture if pictures else 0,
+    )
+    made = template(backbone.tokenizer, system=SYSTEM, question=QUESTION, slots=slots)
+    return Language(stage, made, corrects=config.stage3.language_epochs > 0, pictures=pictures)
+
+
+def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...], *, seed: int) -> GraphStage:
+    """An untrained stage 1."""
+    graph = config.graph
+    sizes = NetworkConfig(
+        own=graph.width, channels=graph.channels, layers=graph.layers, memories_days=tuple(d or float("inf") for d in graph.memories_days),
+        text=min(16, inputs.text.shape[1]), frames=graph.frame_dims, dropout=graph.dropout, text_dropout=graph.text_dropout,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(torch_seed(seed, "stage1"))
+        network = ResidualRGCN(sizes, inputs)
+        return GraphStage(network, network.width, kinds)
+
+
+def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
+    """A saved model, and the data set that it will rate through its eyes; InputError for a folder that is no model."""
+    path = folder / "netgpt.json"
+    try:
+        head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if head["version"] != VERSION:
+            raise InputError(f"NetGPT version {head['version']}", file=str(path), remedy="train it again")
+        config = load_config(NetGPTConfig, given=head["config"])
+        kinds = tuple(head["kinds"])
+        model = NetGPT(
+            config=config,
+            main=head["main"],
+            kinds=kinds,
+            scaling=Scaling.load(folder),
+            priors={kind: Prior(shift, tuple(logs)) for kind, (shift, logs) in head["priors"].items()},
+            boosted=Boosted.load(folder / "base", main=head["main"]) if head["parts"]["base"] else None,
+            mixes={kind: Mix(*pair) for kind, pair in head["mixes"].items()},
+            temperatures=head["temperatures"],
+            curves=pl.read_parquet(folder / "curves.parquet"),
+        )
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"no finished NetGPT ({error!r})", file=str(path), remedy="train it again") from error
+    if head["parts"]["graph"]:
+        model.graph = new_graph(config, graph_inputs(around, model.scaling), kinds, seed=0)
+        model.graph.load_state_dict(load_weights(folder / "graph.safetensors", model.graph.state_dict()))
+    if (folder / "heads.safetensors").is_file():
+        model.heads = _load_heads(load_weights(folder / "heads.safetensors"), config)
+    seen = see(model, around)
+    if head["parts"]["language"]:
+        model.language = _load_language(folder / "language", model, seen)
+        model.language.shares = {kind: Share(*pair) for kind, pair in head["shares"].items()}
+    return model, seen
+
+
+def torch_seed(seed: int, *names: str) -> int:
+    """A seed for torch that depends on the run's seed and these names alone."""
+    return int(stream(seed, "torch", *names).integers(2**62))
+
+
+def skip_width(model: NetGPT, embedding_width: int) -> int:
+    """Width of what the graph heads read of a row."""
+    return embedding_width + len(AIM) + 2 * len(model.scaling.columns) + 5 + 2 * LEVELS
+
+
+def _pictures(
+    language: Language, samples: pl.DataFrame, around: Surroundings, most: int
+) -> tuple[list[Pictures] | None, list[int] | None]:
+    if language.pictures is None:
+        return None, None
+    jpegs = [around.jpegs.get(video, ())[:most] for video in samples["video_id"].to_list()]
+    return [language.pictures.read(j) for j in jpegs], [len(j) for j in jpegs]
+
+
+def _save_language(language: Language, folder: Path) -> None:
+    backbone = language.stage.reader.backbone
+    folder.mkdir()
+    kept = {name: p for name, p in language.stage.named_parameters() if p.requires_grad or backbone.from_scratch}
+    save_weights(kept, folder / "weights.safetensors")
+    backbone.tokenizer.save_pretrained(folder / "tokenizer")
+
+
+def _load_language(folder: Path, model: NetGPT, seen: Seen) -> Language:
+    width = seen.embedding.shape[1]
+    language = new_language(
+        model.config, graph_width=width, numbers=skip_width(model, 0), kinds=len(model.kinds), tokenizer=folder / "tokenizer", seed=0
+    )  # fmt: skip
+    weights = load_weights(folder / "weights.safetensors")
+    unknown = language.stage.load_state_dict(weights, strict=False).unexpected_keys
+    if unknown:
+        message, remedy = f"{len(unknown)} weights do not fit, first {unknown[0]}", "use the backbone that it was trained with"  # fmt: skip
+        raise InputError(message, file=str(folder), remedy=remedy)
+    language.stage.eval()
+    return language
+
+
+def _load_heads(weights: Mapping[str, Tensor], config: NetGPTConfig) -> dict[str, dict[str, GraphHeads]]:
+    grouped: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for key, value in weights.items():
+        kind, part, name = key.split("/", 2)
+        grouped.setdefault((kind, part), {})[name] = value
+    found: dict[str, dict[str, GraphHeads]] = {}
+    for (kind, part), state in grouped.items():
+        width = next(v.shape[1] for v in state.values() if v.ndim == 2)
+        chosen: Part = "main" if part == "main" else "level"
+        head = GraphHeads(width, chosen, members=config.stage3.members, dropout=config.stage3.dropout)
+        head.load_state_dict(state)
+        found.setdefault(kind, {})[part] = head.eval()
+    return found

@@ -1,0 +1,44 @@
+"""Fast rating equals the plain forward pass, in the input's order, whatever the batches."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models.conftest import facts_of
+from tests.models.test_graph_language import SOURCES, vectors
+from veracast.models import rating_batches
+from veracast.models.backbones import Backbone
+from veracast.models.graph_language import GraphLanguageModel, collate
+from veracast.models.prompts import Template
+from veracast.models.rating_batches import batches, last_hidden_states
+
+
+@pytest.mark.parametrize("tuning", ["frozen", "lora"])
+def test_sorted_batches_with_a_shared_prefix_equal_one_by_one(
+    tiny: Backbone, made: Template, tuning: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = GraphLanguageModel(tiny, SOURCES, tuning=tuning)  # type: ignore[arg-type]
+    for name, parameter in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    encoded, soft = made.encode(facts_of(13)), vectors(13)
+    model.eval()
+    with torch.no_grad():
+        alone = torch.cat([model.last_hidden(collate([e], {n: v[[i]] for n, v in soft.items()})) for i, e in enumerate(encoded)])  # fmt: skip
+    monkeypatch.setattr(rating_batches, "TOKEN_BUDGET", 200)
+    for prefix in (None, made.prefix):
+        torch.testing.assert_close(last_hidden_states(model, encoded, soft, prefix=prefix), alone, atol=1e-4, rtol=0)
+
+
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200))
+def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths: list[int], budget: int) -> None:
+    found = list(batches(lengths, budget=budget))
+    assert sorted(np.concatenate([np.empty(0, dtype=int), *found]).tolist()) == list(range(len(lengths)))
+    for rows in found:
+        assert len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= budget
+    flat = [lengths[i] for rows in found for i in rows]
+    assert flat == sorted(flat)

@@ -1,0 +1,96 @@
+"""A trained NetGPT with all parts: saved, loaded, the same forecasts; each part left out; damage is named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.rating.netgpt.conftest import World
+from veracast.core.errors import InputError
+from veracast.rating.netgpt.config import (
+    BackboneConfig,
+    GraphConfig,
+    NetGPTConfig,
+    Stage1Config,
+    Stage2Config,
+    Stage3Config,
+)
+from veracast.rating.netgpt.model import NetGPT, load, outlooks, see
+from veracast.rating.netgpt.trainer import train
+
+ALL = NetGPTConfig(
+    graph=GraphConfig(text_dims=8),
+    stage1=Stage1Config(epochs=6, evaluate_every=3),
+    stage2=Stage2Config(epochs=1, rows=40),
+    stage3=Stage3Config(base="graph", head_epochs=2, members=1, language_epochs=1, rows=40),
+    backbone=BackboneConfig(graph_tokens=2, number_tokens=1, title_chars=20, description_chars=0),
+    validation_rows=20,
+    threads=1,
+)
+ALONE = replace(
+    ALL,
+    stage3=replace(ALL.stage3, base="none", skip=False),
+    backbone=replace(ALL.backbone, graph_tokens=0, number_tokens=0),
+)
+
+
+def trained(world: World, config: NetGPTConfig, folder: Path) -> NetGPT:
+    return train(world.train, world.around, config, main="views", folder=folder, seed=0)
+
+
+def test_a_saved_model_says_the_same(world: World, tmp_path: Path) -> None:
+    model = trained(world, ALL, tmp_path / "work")
+    assert model.language is not None
+    model.language.shares = {kind: type(s)(1.0, 0.5) for kind, s in model.language.shares.items()}  # so that it is read
+    (tmp_path / "saved").mkdir()
+    model.save(tmp_path / "saved")
+    loaded, seen = load(tmp_path / "saved", world.around)
+    assert loaded.config == ALL and loaded.curves.equals(model.curves)
+    for kind, samples in ((kind, table.head(24)) for kind, table in world.test.items()):
+        before, after = outlooks(model, samples, kind, see(model, world.around)), outlooks(loaded, samples, kind, seen)
+        for a, b in zip(before, after, strict=True):
+            torch.testing.assert_close(a.main, b.main, atol=1e-5, rtol=0)
+            torch.testing.assert_close(a.log_probs, b.log_probs, atol=1e-4, rtol=0)
+        assert (before.final.main - before.corrected.main).abs().max() > 0  # the language model did correct
+
+
+def test_a_training_again_reads_what_is_done(world: World, tmp_path: Path) -> None:
+    first, again = trained(world, ALL, tmp_path), trained(world, ALL, tmp_path)
+    assert again.curves.drop("seconds").equals(first.curves.drop("seconds"))
+    assert {"stage1", "stage2", "stage3-language"} <= set(first.curves["stage"])
+    a, b = (dict(m.language.stage.named_parameters()) for m in (first, again) if m.language)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -> None:
+    model = trained(world, ALONE, tmp_path)
+    assert model.graph is None and model.boosted is None and model.language is not None
+    assert not model.language.stage.reader.projectors
+    found = outlooks(model, world.test["cold"], "cold", see(model, world.around))
+    prior = model.priors["cold"]
+    assert found.base.log_probs[0].tolist() == pytest.approx(prior.log_probs, abs=1e-5)
+    assert (found.base.main - 7.0).tolist() == pytest.approx([prior.shift] * world.test["cold"].height, abs=1e-5)
+
+
+def test_without_stage_3_the_levels_are_what_stage_2_says(world: World, tmp_path: Path) -> None:
+    model = trained(world, replace(ALONE, stage3=replace(ALONE.stage3, language_epochs=0)), tmp_path)
+    assert model.language is not None and not model.language.corrects
+    found = outlooks(model, world.test["cold"], "cold", see(model, world.around)).final
+    said = found.log_probs[torch.isfinite(found.log_probs).all(dim=1)].exp()
+    torch.testing.assert_close(said.sum(dim=1), torch.ones(len(said)), atol=1e-4, rtol=0)
+    assert torch.equal(found.main, torch.full_like(found.main, found.main[0].item()))
+
+
+def test_a_folder_that_is_no_model_is_named(world: World, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"netgpt.json: no finished NetGPT .* -> train it again"):
+        load(tmp_path, world.around)
+
+
+def test_pictures_need_a_model_that_sees(world: World, tmp_path: Path) -> None:
+    with pytest.raises(
+        InputError, match="tiny: shows no pictures to its model -> frames = 0, or a vision-language backbone"
+    ):
+        trained(world, replace(ALONE, backbone=replace(ALONE.backbone, frames=1)), tmp_path)
