@@ -86,7 +86,7 @@ def _run(
         from veracast.core.config import load_config
 
         module = import_module(f"veracast.recipes.{recipe}")
-        known = {key: value for key, value in given.items() if value is not None}
+        known = {key: value() if callable(value) else value for key, value in given.items() if value is not None}
         settings = load_config(module.Config, file=config, overrides=sets or (), given=known)
         return module.run(settings, out, progress=chosen(quiet=quiet or as_json))
 
@@ -186,17 +186,31 @@ def world(
 @app.command()
 def train(
     dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path, typer.Option("--to", help="model folder to write")] = Path("model"),
+    rater: Annotated[str | None, typer.Option("--rater", help="save this rater (such as netgpt) instead of the champions")] = None,
+    netgpt: Annotated[Path | None, typer.Option("--netgpt", help="TOML file of NetGPT's choices, such as configs/rating/tiny.toml")] = None,
     as_of: AsOf = None, horizon_days: Horizon = None, overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing model")] = False,
     sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
-    """Backtest on a data set and save the champion of every state and counter."""
+    """Backtest on a data set and save the champion of every state and counter, or one rater.
+
+    Examples: veracast train DATASET --to MODEL · veracast train DATASET --to MODEL --rater netgpt --set netgpt.stage1.epochs=60
+
+    A training of NetGPT that was killed goes on where it was when the same command is given again.
+    """
+    from veracast.core.config import merged
+
     main_given = {"sources": [dataset], "as_of": as_of, "horizon_days": horizon_days, "seed": seed}
     main_given = {key: value for key, value in main_given.items() if value is not None}
-    for item in sets or []:
-        key, _, value = item.partition("=")
-        main_given[key] = value
-    given = {"to": to, "overwrite": overwrite or None, "seed": seed, "main": main_given}
-    _run("train", given, None, None, out, as_json=as_json, quiet=quiet)
+    given = {"to": to, "rater": rater, "overwrite": overwrite or None, "seed": seed}
+    _run(
+        "train",
+        {**given, "main": lambda: merged(main_given, {"netgpt": netgpt}, sets)},
+        None,
+        None,
+        out,
+        as_json=as_json,
+        quiet=quiet,
+    )
 
 
 @app.command()

@@ -41,6 +41,26 @@ def load_config(
     return typing.cast(T, built)
 
 
+def merged(
+    given: Mapping[str, Any], files: Mapping[str, Path | None], overrides: Sequence[str] | None
+) -> dict[str, Any]:
+    """Values of a nested config: given ones, tables read from TOML files by key, "key=value" strings on top.
+
+    Raises ConfigError for a file that cannot be read or a string without "=".
+    """
+    faults: list[str] = []
+    body = {**given, **{key: _read_toml(file, faults) for key, file in files.items() if file is not None}}
+    for override in overrides or ():
+        key, sep, value = override.partition("=")
+        if sep:
+            _set(body, key.strip().split("."), value.strip())
+        else:
+            faults.append(f"{override!r}: expected key=value")
+    if faults:
+        raise ConfigError(faults)
+    return body
+
+
 def to_dict(config: Any) -> dict[str, Any]:
     """JSON-able form of a config."""
     return {f.name: _plain(getattr(config, f.name)) for f in dataclasses.fields(config)}

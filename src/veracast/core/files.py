@@ -28,6 +28,12 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def cache_folder(name: str) -> Path:
+    """Where things are kept between runs: `VERACAST_CACHE`/name, else ~/.cache/veracast/name. It may not be there yet."""
+    base = os.environ.get("VERACAST_CACHE")
+    return (Path(base) if base else Path.home() / ".cache" / "veracast") / name
+
+
 def write_json(path: Path, obj: Any) -> None:
     """Write JSON with sorted keys through a temporary name; NaN is refused."""
     text = json.dumps(obj, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)

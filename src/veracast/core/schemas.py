@@ -168,6 +168,17 @@ COMPARISON: Schema = {
     "only_b": pl.Int64,
 }
 
+LOSS_CURVES: Schema = {
+    "training": pl.String,  # digest of data, rows, config and seed
+    "stage": pl.String,
+    "step": pl.Int64,
+    "epoch": pl.Float64,
+    "split": pl.String,  # train | validation
+    "loss": pl.Float64,  # null where it was not measured
+    "lr": pl.Float64,
+    "seconds": pl.Float64,  # since the stage began
+}
+
 ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "ratings": RATINGS,
     "forecasts": FORECASTS,
@@ -180,6 +191,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "leaks": LEAKS,
     "availability": AVAILABILITY,
     "comparison": COMPARISON,
+    "loss_curves": LOSS_CURVES,
 }
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from veracast.core.errors import InputError, UserError
-from veracast.core.files import new_folder, sha256_file, write_json
+from veracast.core.files import cache_folder, new_folder, sha256_file, write_json
 from veracast.core.progress import SILENT, Progress
 
 SMOLLM2 = "smollm2-135m"
@@ -30,9 +30,9 @@ Download = Callable[[str, Path], Path]
 
 
 def models_folder() -> Path:
-    """`VERACAST_MODELS`, else ~/.cache/veracast/models."""
+    """`VERACAST_MODELS`, else the folder models of the cache."""
     base = os.environ.get("VERACAST_MODELS")
-    return Path(base) if base else Path.home() / ".cache" / "veracast" / "models"
+    return Path(base) if base else cache_folder("models")
 
 
 def pulled(name: str) -> Path:

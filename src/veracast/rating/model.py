@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from veracast.core.errors import InputError
 from veracast.core.files import write_json
 from veracast.core.levels import LevelRule, rule_from_dict
 from veracast.core.protocols import LEVELS, FittedRater, Rater
-from veracast.rating.evaluate import MIN_VIDEOS, Forecast, cross_fit, forecast
+from veracast.data.as_of import Fans
+from veracast.rating.evaluate import MIN_VIDEOS, Forecast, cross_fit, forecast, is_costly, newest_fifth
 from veracast.rating.intervals import COVERAGES, Calibration, calibrate
 from veracast.rating.raters import rater as rater_named
+from veracast.rating.raters.netgpt import FittedNetGPT, Study
 
 MODEL_VERSION = 1
 STATES = ("cold", "observed")
@@ -47,7 +49,7 @@ class Model:
     main: str
     indicators: tuple[str, ...]
     horizon_days: float
-    fans: str
+    fans: Fans
     floor_binds: bool
     parts: Mapping[tuple[str, str], Part]
     ranges: Mapping[str, tuple[float, float]]
@@ -108,13 +110,34 @@ def load_model(folder: Path) -> Model:
         raise InputError(f"damaged model ({error!r})", file=str(folder), remedy="train it again") from error
 
 
-def fit_part(rater: Rater, train: pl.DataFrame, *, target: str, seed: int) -> Part | None:
-    """Fit a champion on all rows with an outcome and calibrate it by cross-fitting; None with under 30 videos."""
+def bound(model: Model, study: Study) -> Model:
+    """The model with its network parts bound to the data set that will be rated."""
+    parts = {
+        key: replace(part, fitted=part.fitted.bind(study)) if isinstance(part.fitted, FittedNetGPT) else part
+        for key, part in model.parts.items()
+    }
+    return replace(model, parts=parts)
+
+
+def fit_part(
+    rater: Rater, train: pl.DataFrame, *, target: str, seed: int, backtested: Calibration | None = None
+) -> Part | None:
+    """Fit a champion on all rows with an outcome and calibrate it by cross-fitting; None with under 30 videos.
+
+    backtested: of a costly rater, the calibration by its errors on the backtest's test set, which it had not seen.
+    """
     known = train.filter(pl.col(f"y_{target}").is_not_null())
     if rater.name in ("persistence", "szabo_huberman", "growth"):
         known = known.filter(pl.col(f"now_{target}").is_not_null())
     if known.filter("asked")["video_id"].n_unique() < MIN_VIDEOS:
         return None
+    if is_costly(rater):
+        fitted = rater.fit(known, target=target, seed=seed)
+        calibration = backtested
+        if calibration is None:
+            held_out = newest_fifth(rater, known, target=target, seed=seed)
+            calibration = calibrate(known.filter("asked"), held_out.point, target=target)
+        return Part(rater.name, fitted, calibration, known.height)
     with ThreadPoolExecutor(max_workers=1) as pool:
         final = pool.submit(rater.fit, known, target=target, seed=seed)
         held_out = cross_fit(rater, known, target=target, seed=seed)

@@ -20,7 +20,8 @@ from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
 from veracast.data.schema import INDICATORS
-from veracast.rating.model import load_model, rate
+from veracast.rating.model import bound, load_model, rate
+from veracast.rating.raters.netgpt import Study
 from veracast.rating.samples import add_levels, build_samples, real_points
 from veracast.report.page import write_report
 
@@ -61,6 +62,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         states = _states(fresh, model.horizon_days, model.main, config.as_of)
         together = _together(fresh, history) if history is not None else fresh
         samples = add_levels(build_samples(states, together, main=model.main, fans=model.fans), model.rule)
+        model = bound(model, Study(together, model.main, model.fans, progress=progress))
         ratings, forecasts = rate(samples, model, alert_level=config.alert_level)
         named = ratings.join(fresh.videos.select("video_id", "title", "url"), on="video_id", how="left")
         named = named.with_columns(role=pl.lit("open"), task=pl.lit("rate")).sort("video_id")

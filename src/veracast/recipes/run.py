@@ -20,16 +20,20 @@ from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.levels import LevelRule, load_rule, quantile_rule
 from veracast.core.progress import SILENT, Progress
+from veracast.core.protocols import Rater
 from veracast.core.records import Record, RunWriter
 from veracast.core.scores import Score
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
 from veracast.rating.evaluate import TaskResult, evaluate, too_small
+from veracast.rating.intervals import Calibration, calibrate
 from veracast.rating.leak_cost import LeakCost, leak_cost
 from veracast.rating.model import STATES, Model, fit_part, ranges_of
-from veracast.rating.raters import NAMES, RATERS, rater
+from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.raters import NAMES, NETWORK, RATERS, rater
 from veracast.rating.raters.lightgbm import LightGBM
+from veracast.rating.raters.netgpt import NetGPTRater, Study
 from veracast.rating.samples import add_levels, build_samples, open_states, real_points
 from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.recipes import tables
@@ -56,7 +60,8 @@ class Config:
     as_of: dt.datetime | None = None
     horizon_days: float | None = None
     # rating
-    raters: tuple[str, ...] = NAMES
+    raters: tuple[str, ...] = NAMES  # also rgcn, lm, netgpt: minutes each, with the extra `netgpt`
+    netgpt: NetGPTConfig = NetGPTConfig()
     tasks: tuple[str, ...] = ()  # levels, points, horizon, retrospective; empty = what the data allows
     level_rule: str = "auto"  # auto | quantile | xs-video-recovered | a TOML file
     alert_level: int = 6
@@ -77,6 +82,12 @@ class Prepared:
     horizon_days: float
     kinds: tuple[str, ...]
     maker: TaskMaker
+    study: Study
+
+    def rater(self, name: str, config: Config) -> Rater:
+        """A rater that is ready to be fitted on this data set."""
+        found = rater(name, netgpt=config.netgpt)
+        return found.bind(self.study) if isinstance(found, NetGPTRater) else found
 
     @property
     def shape(self) -> Shape:
@@ -93,12 +104,10 @@ class Backtest(NamedTuple):
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """Run the main job; returns the record, whose folder holds report.html. Raises InputError, NotMeasuredError."""
-    unknown = [name for name in config.raters if name not in NAMES]
-    if unknown:
-        raise InputError(f"unknown rater {unknown[0]}", file="raters", remedy=f"choose from {', '.join(NAMES)}")
+    check_raters(config.raters)
     with RunWriter("run", out, config=to_dict(config), seed=config.seed) as writer:
         dataset = _open(config, writer, progress)
-        prepared = prepare(dataset, config)
+        prepared = prepare(dataset, config, progress=progress)
         results, left_out = backtest(prepared, config, progress)
         leaks = leak_costs(prepared, results, config, progress)
         with progress.step("model on all that is known"):
@@ -115,6 +124,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             "not_backtested": left_out,
             "rejects_by_reason": dataset.meta["rejects_by_reason"],
         }
+        prepared.study.sweep()
         status = "ok" if results else "not_measured"
         record = writer.finish(
             status=status, verdict=verdict(written, scores, results, config), counts=counts, scores=scores
@@ -123,7 +133,15 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     return replace(record, report=str(writer.target / page.name))
 
 
-def prepare(dataset: Dataset, config: Config) -> Prepared:
+def check_raters(names: Sequence[str]) -> None:
+    """InputError for a rater that is none."""
+    every = (*NAMES, *NETWORK)
+    unknown = [name for name in names if name not in every]
+    if unknown:
+        raise InputError(f"unknown rater {unknown[0]}", file="raters", remedy=f"choose from {', '.join(every)}")
+
+
+def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) -> Prepared:
     """Decide now, horizon, level rule and tasks from the config and the data."""
     now = config.as_of or last_snapshot(dataset)
     points = real_points(dataset, until=now)
@@ -145,7 +163,8 @@ def prepare(dataset: Dataset, config: Config) -> Prepared:
         split=config.split,
     )
     kinds = config.tasks or task_kinds(shape)
-    return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker)
+    study = Study(dataset, shape.main, config.fans, progress=progress)
+    return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker, study=study)
 
 
 def last_snapshot(dataset: Dataset) -> dt.datetime:
@@ -158,7 +177,7 @@ def last_snapshot(dataset: Dataset) -> dt.datetime:
 
 def backtest(prepared: Prepared, config: Config, progress: Progress = SILENT) -> Backtest:
     """Every task, its own target first, then levels; every rater on the same split. Too small tasks are left out."""
-    chosen = [rater(name) for name in config.raters]
+    chosen = [prepared.rater(name, config) for name in config.raters]
     results, left_out = [], []
     for task in prepared.maker.tasks(prepared.kinds):
         for target in dict.fromkeys((task.target, "level")):
@@ -188,11 +207,16 @@ def leak_costs(
 
 
 def fit_model(
-    prepared: Prepared, results: Sequence[TaskResult], config: Config, *, states: Sequence[str] = STATES
+    prepared: Prepared,
+    results: Sequence[TaskResult],
+    config: Config,
+    *,
+    states: Sequence[str] = STATES,
+    chosen: str | None = None,
 ) -> Model:
     """Champions of the backtests, fitted on every outcome known as of now, for the states that will be rated.
 
-    `parts` is empty where nothing could be trained (or no state was asked for).
+    `parts` is empty where nothing could be trained (or no state was asked for). chosen: a rater to save whoever is champion.
     """
     maker, shape = prepared.maker, prepared.shape
     released = "levels" in prepared.kinds  # else a level is what the rule makes of the counts at the horizon
@@ -203,10 +227,11 @@ def fit_model(
     for state in states:
         for target in ("level", *dict.fromkeys((shape.main, *shape.indicators))):
             frame = labels[state] if target == "level" else trains[state]
-            champion = _champion(results, state, target, shape.main)
+            champion = prepared.rater(chosen or _champion(results, state, target, shape.main), config)
             if target not in ("level", shape.main):
                 champion = champion.lighter()
-            found = fit_part(champion, frame, target=target, seed=config.seed)
+            tested = _tested(results, champion.name, state, target)
+            found = fit_part(champion, frame, target=target, seed=config.seed, backtested=tested)
             if found is not None:
                 parts[state, target] = found
     return Model(
@@ -267,13 +292,22 @@ def _error_words(scores: Sequence[Score], results: Sequence[TaskResult], state: 
     return f"{score.value:.2f}{spread} {unit} {when} ({first.champion}, n {score.n:,})"
 
 
-def _champion(results: Sequence[TaskResult], state: str, target: str, main: str) -> Any:
+def _tested(results: Sequence[TaskResult], name: str, state: str, target: str) -> Calibration | None:
+    """Calibration of a rater by its errors on the first test set of that state and target."""
+    for result in results:
+        if result.task.state == state and result.target == target and name in {r.rater for r in result.rated}:
+            asked = result.task.test["asked"].to_numpy()
+            return calibrate(result.task.test.filter("asked"), result.of(name).test.point[asked], target=target)
+    return None
+
+
+def _champion(results: Sequence[TaskResult], state: str, target: str, main: str) -> str:
     """Validated champion of the same state and target; of the main counter for other counters; LightGBM untested."""
     for wanted in (target, main if target != "level" else target):
         for result in results:
             if result.task.state == state and result.target == wanted:
-                return rater(result.champion)
-    return RATERS[-1]
+                return result.champion
+    return RATERS[-1].name
 
 
 def _rule(name: str, dataset: Dataset, points: pl.DataFrame, shape: Shape) -> LevelRule:

@@ -76,6 +76,8 @@ def write(
         ):
             if frame is not None and frame.height:
                 writer.table(name, name, frame)
+    if prepared.study.curves.height:
+        writer.table("loss_curves", "loss_curves", prepared.study.curves)
     main = results[0].task if results else None
     leaks = leak_report(
         prepared.dataset, fans=config.fans, train=main.train if main else None, test=main.test if main else None

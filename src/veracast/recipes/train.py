@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from veracast.core.config import to_dict
@@ -20,6 +20,9 @@ class Config:
     """`main` is the same config as the run's; its only source is the data set folder (or an export)."""
 
     to: Path = Path("model")
+    rater: str | None = (
+        None  # saved whoever is champion, backtested beside the others; None = the champion of each part
+    )
     overwrite: bool = False
     main: run_recipe.Config = run_recipe.Config()
     seed: int = 0
@@ -30,16 +33,22 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     with RunWriter("train", out, config=to_dict(config), seed=config.seed) as writer:
         source = config.main.sources[0]
         check_free(config.to, overwrite=config.overwrite)  # before the work, not after it
+        names = tuple(dict.fromkeys((*config.main.raters, *([config.rater] if config.rater else []))))
+        run_recipe.check_raters(names)
+        main = replace(config.main, raters=names)
         dataset = open_dataset(source)
         writer.input_digest("dataset", dataset.meta["digest"])
-        prepared = run_recipe.prepare(dataset, config.main)
-        results, left_out = run_recipe.backtest(prepared, config.main, progress)
+        prepared = run_recipe.prepare(dataset, main, progress=progress)
+        results, left_out = run_recipe.backtest(prepared, main, progress)
         with progress.step("fit the champions"):
-            model = run_recipe.fit_model(prepared, results, config.main)
+            model = run_recipe.fit_model(prepared, results, main, chosen=config.rater)
         if not model.parts:
             raise NotMeasuredError(run_recipe.NOTHING_LEARNT)
         with new_folder(config.to, overwrite=config.overwrite) as folder:
             model.save(folder)
+        if prepared.study.curves.height:
+            writer.table("loss_curves", "loss_curves", prepared.study.curves)
+        prepared.study.sweep()
         scores = tables.scores(results, config.seed)
         parts = {f"{state}-{target}": part.rater for (state, target), part in model.parts.items()}
         named = ", ".join(f"{place}: {name}" for place, name in parts.items())

@@ -1,0 +1,275 @@
+"""NetGPT as a rater, and its parts alone: `rgcn` (stage 1), `lm` (words without graph tokens), `netgpt` (all stages).
+
+These raters learn from a data set, not from a table of features alone: they are bound to a `Study` of it before they are
+fitted. One training gives count and level together, so targets that ask for the same rows share it. Torch is imported when
+a study is first used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from veracast.core.errors import ConfigError
+from veracast.core.files import cache_folder, new_folder, write_json
+from veracast.core.progress import SILENT, Progress
+from veracast.core.protocols import Rater
+from veracast.data.as_of import Fans
+from veracast.data.dataset import Dataset
+from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.raters.lightgbm import LightGBM, median_level
+
+if TYPE_CHECKING:
+    from veracast.rating.netgpt.inputs import Surroundings
+    from veracast.rating.netgpt.model import NetGPT, Seen
+
+POINTER = "netgpt.json"
+
+
+@dataclass
+class Study:
+    """A data set as the network raters see it.
+
+    folder: where trainings keep their checkpoints, each under a digest of data, rows, config and seed: a training that was
+    killed goes on when the same command is given again. `sweep` removes them once their models are kept elsewhere.
+    """
+
+    dataset: Dataset
+    main: str
+    fans: Fans
+    folder: Path = field(default_factory=lambda: cache_folder("work"))
+    progress: Progress = SILENT
+    _around: dict[str, Surroundings] = field(default_factory=dict)
+    _trained: dict[str, Trained] = field(default_factory=dict)
+    _opened: dict[Path, Trained] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def around(self, config: NetGPTConfig) -> Surroundings:
+        """Graph, text and frame vectors, built once per way of building them."""
+        _need_torch()
+        from veracast.rating.netgpt.inputs import surroundings
+
+        pictures = config.backbone.frames > 0
+        key = f"{config.graph.schema} {config.graph.text_encoder} {config.graph.frames} {pictures}"
+        if key not in self._around:
+            self._around[key] = surroundings(
+                self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, progress=self.progress
+            )  # fmt: skip
+        return self._around[key]
+
+    def trained(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> Trained:
+        """A model trained on these rows; the same rows, config and seed are trained once."""
+        with self._lock:  # evaluation fits on several threads; one training at a time is what the machine can hold
+            key = self._digest(train, config, seed)
+            if key not in self._trained:
+                from veracast.rating.netgpt.model import see
+                from veracast.rating.netgpt.trainer import train as train_netgpt
+
+                around = self.around(config)
+                tables = {str(state): train.filter(pl.col("state") == state) for state in train["state"].unique()}
+                model = train_netgpt(tables, around, config, main=self.main, folder=self.folder / key, seed=seed, progress=self.progress)  # fmt: skip
+                self._trained[key] = Trained(model, see(model, around), self.progress)
+            return self._trained[key]
+
+    def opened(self, place: Path) -> Trained:
+        """A saved model, read once."""
+        from veracast.rating.netgpt.model import load
+
+        if place not in self._opened:
+            self._opened[place] = Trained(*load(place, self.around(saved_config(place))), self.progress)
+        return self._opened[place]
+
+    @property
+    def curves(self) -> pl.DataFrame:
+        """Loss curves of all trainings of this study (models/loop.py CURVE), with the column `training`; empty without any."""
+        found = [
+            t.model.curves.with_columns(training=pl.lit(key))
+            for key, t in self._trained.items()
+            if t.model.curves.height
+        ]
+        return pl.concat(found) if found else pl.DataFrame()
+
+    def sweep(self) -> None:
+        """Remove the checkpoints of what was trained."""
+        for key in self._trained:
+            shutil.rmtree(self.folder / key, ignore_errors=True)
+
+    def _digest(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> str:
+        facts = (
+            self.dataset.meta.get("digest"),
+            self.main,
+            self.fans,
+            _rows_digest(train),
+            replace(config, threads=0),
+            seed,
+        )
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
+
+
+@dataclass
+class Trained:
+    """A model with its eyes on a data set; what it said last is kept, because count and level are asked for in turn."""
+
+    model: NetGPT
+    seen: Seen
+    progress: Progress = SILENT
+    _said: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def say(self, samples: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+        """ln count (n,), never below now, and level distribution (n, 10)."""
+        from veracast.rating.netgpt.model import outlooks
+
+        with self._lock:
+            key = _rows_digest(samples)
+            if key not in self._said:
+                counts, probs = np.full(samples.height, np.nan), np.full((samples.height, 10), np.nan)
+                for state in self.model.kinds:
+                    mine = (samples["state"] == state).to_numpy()
+                    if mine.any():
+                        final = outlooks(
+                            self.model, samples.filter(mine), state, self.seen, progress=self.progress
+                        ).final
+                        counts[mine], probs[mine] = final.main.numpy(), final.log_probs.exp().numpy()
+                now = samples[f"now_{self.model.main}"].cast(pl.Float64).fill_null(0.0).to_numpy()
+                self._said = {key: (np.maximum(counts, now), probs)}
+            return self._said[key]
+
+
+@dataclass(frozen=True)
+class FittedNetGPT:
+    """One target of a trained model; `trained` is None until a model read from disk is bound to a data set."""
+
+    target: str
+    trained: Trained | None
+    folder: Path | None = None
+
+    def predict(self, samples: pl.DataFrame) -> np.ndarray:
+        counts, probs = self._here().say(samples)
+        if self.target != "level":
+            return counts
+        known = np.isfinite(probs).all(axis=1)
+        return np.where(known, median_level(np.nan_to_num(probs)), np.nan)
+
+    def level_probs(self, samples: pl.DataFrame) -> np.ndarray | None:
+        return self._here().say(samples)[1] if self.target == "level" else None
+
+    @property
+    def curves(self) -> pl.DataFrame:
+        """Loss curves of the stages (models/loop.py CURVE)."""
+        return self._here().model.curves
+
+    def save(self, folder: Path) -> None:
+        """The model beside the parts, once for all targets that share it, and here which one it is."""
+        model = self._here().model
+        shared = folder.parent / f"netgpt-{_weights_of(model)}"
+        if not shared.is_dir():
+            with new_folder(shared) as temporary:
+                model.save(temporary)
+        write_json(folder / POINTER, {"target": self.target, "model": shared.name})
+
+    def bind(self, study: Study) -> FittedNetGPT:
+        """The model read for a data set."""
+        if self.folder is None:
+            return self
+        body = json.loads((self.folder / POINTER).read_text(encoding="utf-8"))
+        return FittedNetGPT(self.target, study.opened(self.folder.parent / body["model"]))
+
+    def _here(self) -> Trained:
+        if self.trained is None:
+            raise RuntimeError("a NetGPT model rates only after it was bound to a data set (rating/model.py `bound`)")
+        return self.trained
+
+
+@dataclass(frozen=True)
+class NetGPTRater:
+    """costly: evaluation holds out one part instead of several folds."""
+
+    name: str
+    config: NetGPTConfig
+    study: Study | None = None
+    costly: bool = True
+
+    def bind(self, study: Study) -> NetGPTRater:
+        """The same rater on a data set."""
+        return replace(self, study=study)
+
+    def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedNetGPT:
+        if self.study is None:
+            raise RuntimeError(f"{self.name} is fitted only after it was bound to a data set")
+        return FittedNetGPT(target, self.study.trained(train, self.config, seed))
+
+    def load(self, folder: Path) -> FittedNetGPT:
+        return FittedNetGPT(json.loads((folder / POINTER).read_text(encoding="utf-8"))["target"], None, folder)
+
+    def lighter(self) -> Rater:
+        """For counters that it does not forecast."""
+        return LightGBM().lighter()
+
+
+def network_raters(config: NetGPTConfig = NetGPTConfig()) -> tuple[NetGPTRater, ...]:
+    """rgcn, lm and netgpt under one config."""
+    return (
+        NetGPTRater("rgcn", graph_alone(config)),
+        NetGPTRater("lm", language_alone(config)),
+        NetGPTRater("netgpt", config),
+    )
+
+
+def graph_alone(config: NetGPTConfig) -> NetGPTConfig:
+    """Stage 1 and nothing else."""
+    return replace(
+        config,
+        stage2=replace(config.stage2, epochs=0),
+        stage3=replace(config.stage3, base="graph", skip=False, language_epochs=0),
+    )
+
+
+def language_alone(config: NetGPTConfig) -> NetGPTConfig:
+    """The language model on words, without graph or number tokens and without a base to correct."""
+    return replace(
+        config,
+        stage3=replace(config.stage3, base="none", skip=False),
+        backbone=replace(config.backbone, graph_tokens=0, number_tokens=0),
+    )
+
+
+def saved_config(folder: Path) -> NetGPTConfig:
+    """Config of a saved model."""
+    from veracast.core.config import load_config
+
+    body: dict[str, Any] = json.loads((folder / "netgpt.json").read_text(encoding="utf-8"))
+    return load_config(NetGPTConfig, given=body["config"])
+
+
+def _need_torch() -> None:
+    try:
+        import numba  # noqa: F401
+        import torch  # noqa: F401
+        import transformers  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(
+            [f"raters rgcn, lm and netgpt need {error.name} -> pip install 'veracast[netgpt]'"]
+        ) from error
+
+
+def _rows_digest(samples: pl.DataFrame) -> str:
+    return hashlib.sha256(samples.hash_rows(seed=1).to_numpy().tobytes()).hexdigest()[:16]
+
+
+def _weights_of(model: NetGPT) -> str:
+    """Digest of what the stages learnt."""
+    from veracast.models.checkpoints import weights_digest
+
+    parts: list[Any] = [model.graph, *(h for heads in model.heads.values() for h in heads.values())]
+    parts += [model.language.stage] if model.language is not None else []
+    digests = [weights_digest(dict(part.named_parameters())) for part in parts if part is not None]
+    return hashlib.sha256(" ".join([*digests, repr(model.mixes)]).encode()).hexdigest()[:12]

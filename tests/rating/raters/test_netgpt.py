@@ -1,0 +1,157 @@
+"""NetGPT as a rater: one training for count and level, saved once, the same after loading; resumed by the same command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from veracast.data.dataset import Dataset, open_dataset
+from veracast.data.world import WorldConfig
+from veracast.data.world_write import write_dataset
+from veracast.models import text_store
+from veracast.rating.evaluate import TaskResult, evaluate, newest
+from veracast.rating.model import bound, load_model
+from veracast.rating.netgpt import trainer
+from veracast.rating.netgpt.config import (
+    BackboneConfig,
+    GraphConfig,
+    NetGPTConfig,
+    Stage1Config,
+    Stage2Config,
+    Stage3Config,
+)
+from veracast.rating.raters import rater
+from veracast.rating.raters.netgpt import FittedNetGPT, NetGPTRater, Study, graph_alone, language_alone, network_raters
+from veracast.recipes import run as run_recipe
+
+SMALL = NetGPTConfig(
+    graph=GraphConfig(text_dims=8, frames="none"),
+    stage1=Stage1Config(epochs=8, evaluate_every=4),
+    stage2=Stage2Config(epochs=0),
+    stage3=Stage3Config(base="graph", head_epochs=2, members=1, language_epochs=1, rows=24),
+    backbone=BackboneConfig(graph_tokens=1, number_tokens=1, title_chars=12, description_chars=0),
+    validation_rows=12,
+    threads=1,
+)
+
+
+def _letters(texts: Sequence[str]) -> np.ndarray:
+    return np.array([np.bincount([ord(c) % 16 for c in t], minlength=16) for t in texts], dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    place = tmp_path_factory.mktemp("raters") / "w"
+    write_dataset(WorldConfig(videos=260, seed=5, frames_per_video=0), place)
+    return open_dataset(place)
+
+
+@pytest.fixture
+def study(dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
+    monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
+    monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
+    return Study(dataset, "views", "lagged")
+
+
+@pytest.fixture(scope="module")
+def table(dataset: Dataset) -> pl.DataFrame:
+    prepared = run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,)))
+    task = next(t for t in prepared.maker.tasks(prepared.kinds) if t.state == "cold")
+    return task.train
+
+
+def test_count_and_level_share_one_training_and_one_folder(
+    study: Study, table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainings: list[int] = []
+    real = trainer.train
+    monkeypatch.setattr(trainer, "train", lambda *a, **k: (trainings.append(1), real(*a, **k))[1])
+    netgpt = NetGPTRater("netgpt", SMALL).bind(study)
+    count, level = (netgpt.fit(table, target=target, seed=0) for target in ("views", "level"))
+    assert len(trainings) == 1
+    probs = level.level_probs(table)
+    assert probs is not None and count.level_probs(table) is None
+    np.testing.assert_allclose(probs.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_array_equal(level.predict(table), (np.cumsum(probs, axis=1) >= 0.5 - 1e-12).argmax(axis=1))
+
+    for name, fitted in (("cold-views", count), ("cold-level", level)):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        fitted.save(tmp_path / "parts" / name)
+    assert len(list((tmp_path / "parts").glob("netgpt-*"))) == 1  # the weights once
+    loaded = rater("netgpt").load(tmp_path / "parts" / "cold-views")
+    assert isinstance(loaded, FittedNetGPT)
+    with pytest.raises(RuntimeError, match="only after it was bound to a data set"):
+        loaded.predict(table)
+    again = loaded.bind(Study(study.dataset, "views", "lagged"))
+    np.testing.assert_allclose(again.predict(table), count.predict(table), atol=1e-5)
+
+    checkpoints = list(study.folder.iterdir())
+    assert len(checkpoints) == 1
+    study.opened(tmp_path / "parts" / next((tmp_path / "parts").glob("netgpt-*")).name)
+    study.sweep()
+    assert not checkpoints[0].exists() and len(list((tmp_path / "parts").glob("netgpt-*"))) == 1
+
+
+def test_what_is_forecast_is_never_below_now(study: Study, table: pl.DataFrame) -> None:
+    fitted = NetGPTRater("rgcn", graph_alone(SMALL)).bind(study).fit(table, target="views", seed=0)
+    raised = table.with_columns(now_views=pl.lit(19.5))
+    assert (fitted.predict(raised) >= 19.5).all() and (fitted.predict(table) < 19.5).all()
+
+
+def test_rows_config_data_and_seed_make_a_training(study: Study, table: pl.DataFrame, dataset: Dataset) -> None:
+    keys = [
+        study._digest(table, SMALL, 0),
+        study._digest(table.head(100), SMALL, 0),
+        study._digest(table, graph_alone(SMALL), 0),
+        study._digest(table, SMALL, 1),
+        Study(dataset, "views", "off")._digest(table, SMALL, 0),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert study._digest(table, replace(SMALL, threads=2), 0) == keys[0]  # threads change no result that is kept
+
+
+def test_the_parts_alone() -> None:
+    names = {r.name: r.config for r in network_raters(SMALL)}
+    assert names["netgpt"] == SMALL
+    assert (names["rgcn"].stage2.epochs, names["rgcn"].stage3.language_epochs, names["rgcn"].stage3.skip) == (
+        0,
+        0,
+        False,
+    )
+    lm = language_alone(SMALL)
+    assert names["lm"] == lm and (lm.backbone.graph_tokens, lm.backbone.number_tokens, lm.stage3.base) == (0, 0, "none")
+
+
+def test_a_costly_rater_is_trained_twice_and_calibrated_on_the_newest_fifth(study: Study, dataset: Dataset) -> None:
+    prepared = run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,)))
+    task = next(t for t in prepared.maker.tasks(prepared.kinds) if t.state == "cold")
+    result: TaskResult = evaluate(
+        task, [rater("constant"), NetGPTRater("rgcn", graph_alone(SMALL)).bind(study)], seed=0
+    )
+    rgcn = result.of("rgcn")
+    assert len(study._trained) == 2
+    asked = task.train.filter(pl.col("y_views").is_not_null())
+    judged = newest(asked)
+    assert np.isfinite(rgcn.out_of_fold.point).tolist() == judged.tolist() and 0 < judged.sum() < len(judged) / 2
+    truth = asked.filter("asked")["y_views"].to_numpy()
+    expected = np.abs(rgcn.out_of_fold.point - truth)[judged].mean()
+    assert rgcn.validation_mae == pytest.approx(expected) and rgcn.validation_scored == 1.0
+    assert np.isfinite(rgcn.test.point).all()
+
+
+def test_a_model_folder_is_bound_to_the_data_that_it_rates(
+    study: Study, table: pl.DataFrame, dataset: Dataset, tmp_path: Path
+) -> None:
+    prepared = replace(run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,))), study=study)
+    config = run_recipe.Config(sources=(dataset.path,), netgpt=graph_alone(SMALL))
+    model = run_recipe.fit_model(prepared, [], config, states=["cold"], chosen="rgcn")
+    assert model.parts["cold", "level"].rater == "rgcn" and model.parts["cold", "likes"].rater == "lightgbm"
+    model.save(tmp_path)
+    loaded = bound(load_model(tmp_path), Study(dataset, "views", "lagged"))
+    before, after = (m.parts["cold", "views"].fitted.predict(table) for m in (model, loaded))
+    np.testing.assert_allclose(after, before, atol=1e-5)
