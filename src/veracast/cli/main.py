@@ -25,6 +25,10 @@ app = typer.Typer(
 )
 runs_app = typer.Typer(help="List, explain and compare finished runs.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(runs_app, name="runs")
+bench_app = typer.Typer(
+    help="Measure what is claimed, beside honest opponents.", no_args_is_help=True, rich_markup_mode=None
+)
+app.add_typer(bench_app, name="bench")
 
 Sources = Annotated[list[Path], typer.Argument(help="export files, or one data set folder", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="run folder; default runs/<kind>-<time>-<digest>")]
@@ -294,6 +298,23 @@ def runs_compare(
     from veracast.cli.output import compared
 
     _run("compare", {"a": a, "b": b, "seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=compared)
+
+
+@bench_app.command("rating")
+def bench_rating(
+    scale: Annotated[str, typer.Option("--scale", help="tiny: one world, core rows; small: three worlds, real sets, all rows")] = "tiny",
+    data: Annotated[Path | None, typer.Option("--data", help="folder of the real sets; default VERACAST_DATA")] = None,
+    budget: Annotated[bool, typer.Option("--budget", help="say what is left and how long it takes, and stop")] = False,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Every rater on the same splits: baselines, parts of NetGPT, NetGPT, its ablations, and an oracle on generated worlds.
+
+    Stopped or killed, it goes on where it was. Examples: veracast bench rating · veracast bench rating --scale small --set rows=lightgbm,netgpt
+    """
+    from veracast.cli.output import benched
+
+    given = {"scale": scale, "data": data, "budget_only": budget or None, "seed": seed}
+    _run("bench_rating", given, config, sets, out, as_json=as_json, quiet=quiet, show=benched)
 
 
 @app.command()

@@ -67,6 +67,28 @@ def compared(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def benched(record: Record) -> str:
+    """The table of a bench: a block per set, state and target."""
+    from veracast.core.records import read_table
+
+    if not any(artefact.name == "bench" for artefact in record.artefacts):
+        return ""
+    lines, before = [], None
+    for row in read_table(record, "bench").iter_rows(named=True):
+        block = (row["group"], row["task"], row["target"])
+        if block != before:
+            lines.append(f"\n  {' · '.join(block)}, n {row['n']:,} in {row['videos']:,} videos, {row['seeds']} seeds")
+            lines.append(f"  {'':44} {'mae':>7}  95 % interval   against the best baseline")
+            before = block
+        gap = "the best baseline" if row["family"] == "baseline" else ""
+        if row["difference"] is not None:
+            low, high = row["difference_low"], row["difference_high"]
+            gap = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}] p {row['p']:.2g}"
+        part = "" if row["scored"] >= 0.999 else f"  scores {row['scored']:.0%}"
+        lines.append(f"  {row['row']:44} {row['mae']:7.3f}  [{row['low']:.3f}, {row['high']:.3f}]  {gap}{part}")
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _failed(message: str, code: int, *, as_json: bool) -> int:
     message = " ".join(line.strip() for line in message.splitlines() if line.strip())
     sys.stderr.write(f"veracast: {message}\n")

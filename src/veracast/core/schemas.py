@@ -179,6 +179,27 @@ LOSS_CURVES: Schema = {
     "seconds": pl.Float64,  # since the stage began
 }
 
+BENCH: Schema = {
+    "group": pl.String,  # world, or a real set
+    "task": pl.String,
+    "state": pl.String,
+    "target": pl.String,  # a counter (errors in ln counts), or "level"
+    "row": pl.String,
+    "family": pl.String,  # baseline | part | netgpt | ablation | oracle
+    "n": pl.Int64,  # test samples with a forecast
+    "videos": pl.Int64,
+    "seeds": pl.Int64,  # trainings whose errors were averaged per sample
+    "scored": pl.Float64,  # share of test samples with a forecast
+    "mae": pl.Float64,
+    "low": pl.Float64,  # bootstrap 95 % by video
+    "high": pl.Float64,
+    "against": pl.String,  # the baseline with the least error; null for itself
+    "difference": pl.Float64,  # mae - its mae, on shared samples; below 0 = better
+    "difference_low": pl.Float64,
+    "difference_high": pl.Float64,
+    "p": pl.Float64,  # paired permutation test by video
+}
+
 ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "ratings": RATINGS,
     "forecasts": FORECASTS,
@@ -192,6 +213,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "availability": AVAILABILITY,
     "comparison": COMPARISON,
     "loss_curves": LOSS_CURVES,
+    "bench": BENCH,
 }
 
 

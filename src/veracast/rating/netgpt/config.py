@@ -34,6 +34,9 @@ class Stage1Config:
     weight_decay: float = 0.05
     evaluate_every: int = 10  # epochs between two looks at the validation videos
     patience: int = 4  # looks without a better validation loss
+    folds: int = (
+        3  # further trainings that forecast training videos unseen, for the base's weights; 0 = validation videos alone
+    )
     released_loss: bool = False  # SmoothL1 on sigmoid x 9 alone, as in the released code
 
 
@@ -42,7 +45,7 @@ class Stage2Config:
     """Supervised language fine-tuning: the level as text; cross-entropy on the answer alone."""
 
     epochs: int = 2  # 0 = left out
-    rows: int = 2000  # states read, cold and observed in equal parts; 0 = all
+    rows: int = 1000  # states read, cold and observed in equal parts; 0 = all
     batch: int = 32
     micro_batch: int = 32
     lr: float = 1e-3
@@ -55,7 +58,7 @@ class Stage3Config:
 
     head_epochs: int = 30  # of the graph heads, over all rows
     language_epochs: int = 2  # of the language model with its head, over `rows`; 0 = the graph heads alone
-    rows: int = 2000  # states read by the language model in `language_epochs`; 0 = all
+    rows: int = 1000  # states read by the language model in `language_epochs`; 0 = all
     batch: int = 32
     micro_batch: int = 32
     lr: float = 5e-4

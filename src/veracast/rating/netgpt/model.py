@@ -110,7 +110,7 @@ class NetGPT:
             "main": self.main,
             "kinds": list(self.kinds),
             "priors": {kind: [p.shift, list(p.log_probs)] for kind, p in self.priors.items()},
-            "mixes": {kind: [m.main, m.level] for kind, m in self.mixes.items()},
+            "mixes": {kind: [m.main, m.level, m.kept, list(m.shifts)] for kind, m in self.mixes.items()},
             "shares": {kind: list(s) for kind, s in self.language.shares.items()} if self.language else {},
             "temperatures": dict(self.temperatures),
             "parts": {"graph": self.graph is not None, "base": self.boosted is not None, "language": self.language is not None},
@@ -249,7 +249,10 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
             scaling=Scaling.load(folder),
             priors={kind: Prior(shift, tuple(logs)) for kind, (shift, logs) in head["priors"].items()},
             boosted=Boosted.load(folder / "base", main=head["main"]) if head["parts"]["base"] else None,
-            mixes={kind: Mix(*pair) for kind, pair in head["mixes"].items()},
+            mixes={
+                kind: Mix(main, level, kept, tuple(shifts))
+                for kind, (main, level, kept, shifts) in head["mixes"].items()
+            },
             temperatures=head["temperatures"],
             curves=pl.read_parquet(folder / "curves.parquet"),
         )

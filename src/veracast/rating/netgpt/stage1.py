@@ -38,6 +38,14 @@ class Said(NamedTuple):
     logits: Float[Tensor, "n levels"]
     score: Float[Tensor, " n"]
 
+    def where(self, mine: Tensor, others: Said) -> Said:
+        """These forecasts for the rows of `mine` (n,) bool, the others for the rest."""
+        return Said(
+            torch.where(mine, self.main, others.main),
+            torch.where(mine[:, None], self.logits, others.logits),
+            torch.where(mine, self.score, others.score),
+        )
+
     @property
     def probs(self) -> Tensor:
         """Distribution over levels."""

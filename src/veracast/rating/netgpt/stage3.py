@@ -26,6 +26,7 @@ from torch.nn import functional as F
 
 from veracast.core.protocols import LEVELS
 from veracast.models.loop import LossSum
+from veracast.rating.netgpt.inputs import AIM
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.stage1 import Said
 
@@ -49,18 +50,44 @@ class Outlook(NamedTuple):
 
 @dataclass(frozen=True)
 class Mix:
-    """Share of stage 1 in the base, for the count and for the distribution; the rest is the boosted forecast."""
+    """Share of stage 1 in the base, for the count and for the distribution; the rest is the boosted forecast.
+
+    kept: share of "the level stays about where it is" in the distribution of a state whose level is known; shifts: what
+    that means, ln chance of a change by -9 ... 9 in training.
+    """
 
     main: float
     level: float
+    kept: float = 0.0
+    shifts: tuple[float, ...] = ()
 
-    def of(self, said: Said | None, rows: Rows) -> Outlook:
+    def of(self, said: Said, rows: Rows) -> Outlook:
         """The base forecast of rows."""
-        flat = torch.full((len(rows), LEVELS), -float(np.log(LEVELS)))
-        graph = Outlook(said.main, said.logits.log_softmax(dim=1)) if said is not None else Outlook(rows.start, flat)
         boosted_log = rows.base_probs.clamp_min(MIN_PROB).log().log_softmax(dim=1)
-        main = _blend(graph.main, rows.base_main, self.main)
-        return Outlook(main, _blend(graph.log_probs, boosted_log, self.level).log_softmax(dim=1))
+        main = _blend(said.main, rows.base_main, self.main)
+        log_probs = _blend(said.logits.log_softmax(dim=1), boosted_log, self.level)
+        if self.kept:
+            now = level_now(rows)
+            place = torch.arange(LEVELS)[None] - now.clamp_min(0)[:, None] + LEVELS - 1
+            stays = torch.tensor(self.shifts)[place].log_softmax(dim=1)
+            log_probs = torch.where((now >= 0)[:, None], (1 - self.kept) * log_probs + self.kept * stays, log_probs)
+        return Outlook(main, log_probs.log_softmax(dim=1))
+
+
+def level_now(rows: Rows) -> Int[Tensor, " n"]:
+    """Level that a state has reached, -1 where it is not known."""
+    level = (rows.aim[:, AIM.index("level_now")] * 3 + 4.5).round().long()
+    return torch.where(rows.aim[:, AIM.index("level_now_known")] > 0, level, torch.full_like(level, -1))
+
+
+def level_shifts(rows: Rows) -> tuple[float, ...]:
+    """ln shares of level changes (-9 ... 9) of rows that know both ends, half a row added to each; empty without such rows."""
+    now = level_now(rows)
+    both = (now >= 0) & (rows.level >= 0)
+    if not both.any():
+        return ()
+    changes = torch.bincount((rows.level - now)[both] + LEVELS - 1, minlength=2 * LEVELS - 1) + 0.5
+    return tuple((changes / changes.sum()).log().tolist())
 
 
 def _blend(a: Tensor, b: Tensor, share: float) -> Tensor:
@@ -70,23 +97,27 @@ def _blend(a: Tensor, b: Tensor, share: float) -> Tensor:
     return torch.where(torch.isfinite(b), share * a + (1 - share) * torch.nan_to_num(b), a)
 
 
-def choose_mix(said: Said, rows: Rows, base: str) -> Mix:
-    """The share with the least validation error (absolute error of the count, ordinal loss of the level)."""
-    if base == "graph" or (not torch.isfinite(rows.base_main).any() and not torch.isfinite(rows.base_probs).any()):
+def choose_mix(said: Said, rows: Rows, base: str, *, judged: Tensor | None = None) -> Mix:
+    """The shares with the least error (absolute error of the count, ordinal loss of the level) on the judged rows.
+
+    judged: rows whose forecasts did not see their outcome; validation rows unless told otherwise.
+    """
+    if base != "boosted" or (not torch.isfinite(rows.base_main).any() and not torch.isfinite(rows.base_probs).any()):
         return Mix(1.0, 1.0)
-    judged = rows.held & rows.asked
+    judged = rows.asked & (rows.held if judged is None else judged)
+    shifts = level_shifts(rows.at(torch.nonzero(~rows.held)[:, 0]))
     counted, levelled = judged & torch.isfinite(rows.main), judged & (rows.level >= 0)
 
     def main_error(share: float) -> float:
         return float((Mix(share, 1.0).of(said, rows).main - rows.main).abs()[counted].mean())
 
-    def level_error(share: float) -> float:
-        return float(level_losses(Mix(1.0, share).of(said, rows).log_probs, rows.level)[levelled].mean())
+    def level_error(shares: tuple[float, float]) -> float:
+        mix = Mix(1.0, *shares, shifts)
+        return float(level_losses(mix.of(said, rows).log_probs, rows.level)[levelled].mean())
 
-    return Mix(
-        main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0,
-        level=float(min(_STEPS, key=level_error)) if levelled.any() else 1.0,
-    )
+    every = [(float(level), float(kept)) for kept in (_STEPS if shifts else _STEPS[:1]) for level in _STEPS]
+    level, kept = min(every, key=level_error) if levelled.any() else (1.0, 0.0)
+    return Mix(float(min(_STEPS, key=main_error)) if counted.any() else 1.0, level, kept, shifts)
 
 
 def skip_vector(embedding: Tensor, rows: Rows, said: Said) -> Float[Tensor, "n width"]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 import polars as pl
@@ -19,6 +20,7 @@ import torch
 
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
+from veracast.graph.network import GraphInputs
 from veracast.models.loop import Fitted, LoopConfig, Objective, fit
 from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
@@ -46,7 +48,7 @@ from veracast.rating.netgpt.model import (
     torch_seed,
 )
 from veracast.rating.netgpt.rows import Rows, rows_of
-from veracast.rating.netgpt.stage1 import GraphStage, SelfSupervised, Supervised, add_pretext
+from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
 from veracast.rating.netgpt.stage3 import (
     GraphHeads,
     HeadData,
@@ -100,7 +102,7 @@ def train(
 
 @dataclass
 class _Work:
-    """What the stages of one training share."""
+    """What the stages of one training share. said: forecasts of stage 1 of the training rows, out of fold where there are folds."""
 
     tables: Mapping[str, pl.DataFrame]
     rows: Mapping[str, Rows]
@@ -108,6 +110,7 @@ class _Work:
     seed: int
     progress: Progress
     curves: list[pl.DataFrame] = field(default_factory=list)
+    said: dict[str, Said] = field(default_factory=dict)
 
     def fit(self, model: torch.nn.Module, objective: Objective, rows: int, loop: LoopConfig, stage: str) -> Fitted:
         """Run one stage and keep its loss curve."""
@@ -129,6 +132,11 @@ class _Base:
 def _needs_graph(config: NetGPTConfig) -> bool:
     reads = config.backbone.graph_tokens and (config.stage2.epochs or config.stage3.language_epochs)
     return bool(reads or config.stage3.skip or config.stage3.base != "none")
+
+
+def _crossed(config: NetGPTConfig) -> bool:
+    """Whether what stage 1 says of training rows is out of fold."""
+    return config.stage1.folds > 1 and config.stage3.base == "boosted"
 
 
 def _prior(rows: Rows) -> Prior:
@@ -154,9 +162,39 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
     if stage.objective != "supervised":
         with torch.no_grad():
             frozen = graph.eval().embed(inputs)
-    objective = Supervised(inputs, work.rows, released=stage.released_loss, frozen=frozen)
-    work.fit(graph, objective, objective.rows, _stage1_loop(config, rows=objective.rows), "stage1")
+    _supervise(model, graph, inputs, work.rows, frozen, work, "stage1")
+    work.said = _said(graph, inputs, work.rows, frozen)
+    for fold in range(stage.folds if config.stage3.base == "boosted" else 0):
+        mine = {kind: _fold(work.tables[kind], rows, fold, stage.folds) for kind, rows in work.rows.items()}
+        others = {kind: rows.at(torch.nonzero(~mine[kind])[:, 0]) for kind, rows in work.rows.items()}
+        if min(int((~rows.held).sum()) for rows in others.values()) < MIN_ROWS:
+            continue
+        apart = new_graph(config, inputs, model.kinds, seed=work.seed)
+        if frozen is not None:
+            apart.network = graph.network
+        _supervise(model, apart, inputs, others, frozen, work, f"stage1-fold-{fold + 1}")
+        for kind, unseen in _said(apart, inputs, work.rows, frozen).items():
+            work.said[kind] = unseen.where(mine[kind], work.said[kind])
     return graph
+
+
+def _supervise(
+    model: NetGPT, graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None, work: _Work, stage: str
+) -> None:  # fmt: skip
+    objective = Supervised(inputs, rows, released=model.config.stage1.released_loss, frozen=frozen)
+    work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage)
+
+
+def _said(graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None) -> dict[str, Said]:  # fmt: skip
+    with torch.no_grad():
+        embedding = frozen if frozen is not None else graph.eval().embed(inputs)
+        return {kind: graph.say(embedding, part) for kind, part in rows.items()}
+
+
+def _fold(table: pl.DataFrame, rows: Rows, fold: int, folds: int) -> torch.Tensor:
+    """Rows of the training videos of a fold; validation videos are in none."""
+    side = {video: crc32(f"fold {video}".encode()) % folds == fold for video in table["video_id"].unique().to_list()}
+    return torch.tensor([side[video] for video in table["video_id"].to_list()]) & ~rows.held
 
 
 def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
@@ -172,8 +210,9 @@ def _graph_heads(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
     mixes, heads, temperatures, bases = {}, {}, {}, {}
     for kind, part in work.rows.items():
         with torch.no_grad():
-            said = model.say(seen.embedding, part)
-            mixes[kind] = choose_mix(said, part, model.config.stage3.base)
+            said = work.said[kind] if kind in work.said else model.say(seen.embedding, part)
+            judged = torch.ones_like(part.held) if _crossed(model.config) else None
+            mixes[kind] = choose_mix(said, part, model.config.stage3.base, judged=judged)
             base, skip = mixes[kind].of(said, part), skip_vector(seen.embedding, part, said)
         heads[kind] = _heads_of(model.config, kind, HeadData(part, skip, base), work)
         with torch.no_grad():

@@ -98,9 +98,10 @@ class Study:
         return pl.concat(found) if found else pl.DataFrame()
 
     def sweep(self) -> None:
-        """Remove the checkpoints of what was trained."""
+        """Forget what was trained, and remove its checkpoints."""
         for key in self._trained:
             shutil.rmtree(self.folder / key, ignore_errors=True)
+        self._trained = {}
 
     def _digest(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> str:
         facts = (

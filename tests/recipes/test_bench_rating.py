@@ -1,0 +1,112 @@
+"""The bench: all rows on the same samples, resumed unit by unit, the budget first, the law's digest in the record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tests.rating.raters.test_netgpt import SMALL, _letters
+from veracast.cli.output import benched
+from veracast.core.errors import InputError
+from veracast.core.records import read_table
+from veracast.data.world_law import law_digest
+from veracast.models import text_store
+from veracast.rating.raters.netgpt import graph_alone
+from veracast.recipes import bench_rating
+from veracast.recipes.bench_rating import Config, run
+
+ROWS = ("constant", "persistence", "lightgbm", "netgpt")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
+    monkeypatch.setattr(bench_rating, "WORLD_SEEDS", {"tiny": (1, 2), "small": (1, 2)})
+    monkeypatch.setattr(bench_rating, "WORLD_VIDEOS", {"tiny": 260, "small": 260})
+    monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
+    monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("VERACAST_DATA", raising=False)
+    return Config(rows=ROWS, netgpt=graph_alone(SMALL))
+
+
+def test_all_rows_stand_on_the_same_samples_and_a_second_run_does_nothing_again(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = run(config, tmp_path / "out")
+    table = read_table(record, "bench")
+    assert {("world", "horizon-cold"), ("world", "horizon-observed")} == set(
+        table.select("group", "task").unique().iter_rows()
+    )
+    observed = table.filter(task="horizon-observed", target="views")
+    assert set(observed["row"]) == {*ROWS, "oracle"} and observed["n"].n_unique() == 1
+    assert set(table.filter(task="horizon-cold")["row"]) == {
+        "constant",
+        "lightgbm",
+        "netgpt",
+        "oracle",
+    }  # nothing to persist
+    mae = dict(observed.select("row", "mae").iter_rows())
+    assert mae["oracle"] < mae["lightgbm"] < mae["persistence"] < mae["constant"]
+    best = min(("constant", "persistence", "lightgbm"), key=lambda name: mae[name])
+    assert observed.filter(pl.col("row") != best)["against"].unique().to_list() == [best]
+    assert {i["name"]: i["sha256"] for i in record.inputs}["world_law"] == law_digest()
+    shown = benched(record)
+    assert (
+        f"world · horizon-cold · views, n {table.filter(task='horizon-cold')['n'][0]}" in shown
+        and "the best baseline" in shown
+    )
+
+    monkeypatch.setattr(bench_rating, "_run_unit", lambda *a: pytest.fail("every unit is done"))
+    again = read_table(run(config, tmp_path / "again"), "bench")
+    assert again.equals(table)
+
+
+def test_a_stopped_bench_goes_on_where_it_was(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    real = bench_rating._run_unit
+
+    def stops(place: Path, one: object, entry: object, seed: int, settings: Config) -> None:
+        if len(done) == 3:
+            raise KeyboardInterrupt
+        real(place, one, entry, seed, settings)  # type: ignore[arg-type]
+        done.append(place.parent.name)
+
+    cheap = replace(config, rows=("constant", "median", "persistence"))
+    monkeypatch.setattr(bench_rating, "_run_unit", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(cheap, tmp_path / "out")
+    assert not (tmp_path / "out").exists() and len(done) == 3
+    left = run(replace(cheap, budget_only=True), tmp_path / "budget")
+    assert left.counts["units"] == 6 and left.counts["left"] == 3 and left.verdict.startswith("3 of 6 units left")
+    monkeypatch.setattr(bench_rating, "_run_unit", real)
+    whole = read_table(run(cheap, tmp_path / "out"), "bench")
+    fresh = read_table(run(replace(cheap, work=tmp_path / "elsewhere"), tmp_path / "fresh"), "bench")
+    assert whole.equals(fresh)
+
+
+def test_an_unknown_row_is_named(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"unknown rows netgtp -> choose from constant, .*, netgpt, without stage 1"):
+        run(replace(config, rows=("netgtp",)), tmp_path / "out")
+
+
+def test_a_missing_real_set_is_named(config: Config, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"bilibili_popular_daily.csv: no such file -> point VERACAST_DATA"):
+        run(replace(config, sets=("bilibili",), data=tmp_path), tmp_path / "out")
+
+
+def test_forecasts_are_of_test_samples_whose_videos_were_not_trained_on(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[set[str], set[str]]] = []
+    real = bench_rating._forecast
+
+    def watched(entry: object, study: object, train: pl.DataFrame, asked: pl.DataFrame, *rest: object) -> np.ndarray:
+        seen.append((set(train["video_id"]), set(asked["video_id"])))
+        return real(entry, study, train, asked, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(bench_rating, "_forecast", watched)
+    run(replace(config, rows=("constant",)), tmp_path / "out")
+    assert seen and all(not train & test for train, test in seen)
