@@ -23,6 +23,7 @@ check: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/ingest.py
 	$(BIN)/python benchmarks/graph.py
+	$(BIN)/python benchmarks/rating_speed.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

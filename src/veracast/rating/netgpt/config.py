@@ -99,3 +99,4 @@ class NetGPTConfig:
     validation_share: float = 0.14  # of training videos, by a hash: early stopping, the base's weight, calibration
     validation_rows: int = 400  # of them, how many the language model reads, kinds of state in equal parts
     threads: int = 2
+    checkpoint_every_s: float = 60.0

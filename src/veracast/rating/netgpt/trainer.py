@@ -10,7 +10,7 @@ with the same weights.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zlib import crc32
 
@@ -86,7 +86,7 @@ def train(
         for state, t in tables.items()
     }
     model = NetGPT(config, main, tuple(tables), scaling, {kind: _prior(part) for kind, part in rows.items()})
-    work = _Work(tables, rows, folder, seed, progress)
+    work = _Work(tables, rows, folder, seed, progress, config.checkpoint_every_s)
     if config.stage3.base == "boosted":
         full = {state: with_extras(t, around, scaling, main=main) for state, t in tables.items()}
         model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)
@@ -109,11 +109,13 @@ class _Work:
     folder: Path
     seed: int
     progress: Progress
+    checkpoint_every_s: float = 60.0
     curves: list[pl.DataFrame] = field(default_factory=list)
     said: dict[str, Said] = field(default_factory=dict)
 
     def fit(self, model: torch.nn.Module, objective: Objective, rows: int, loop: LoopConfig, stage: str) -> Fitted:
         """Run one stage and keep its loss curve."""
+        loop = replace(loop, checkpoint_every_s=self.checkpoint_every_s)
         found = fit(
             model, objective, rows, loop, folder=self.folder, stage=stage, seed=self.seed, progress=self.progress
         )

@@ -109,7 +109,7 @@ class Study:
             self.main,
             self.fans,
             _rows_digest(train),
-            replace(config, threads=0),
+            replace(config, threads=0, checkpoint_every_s=0),
             seed,
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]

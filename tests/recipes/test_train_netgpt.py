@@ -1,0 +1,130 @@
+"""`veracast train --rater netgpt` as a user gives it: recorded loss curves per stage, rating after it, kill -9 and resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from tests.rating.raters.test_netgpt import _letters
+from veracast.cli.main import app
+from veracast.core.records import load_record, read_table
+from veracast.data.world import WorldConfig
+from veracast.data.world_write import write_dataset
+from veracast.models import text_store
+
+RECORDED = Path(__file__).with_name("netgpt_curves.json")
+SHORT = (
+    "raters=constant", "tasks=horizon", "netgpt.graph.text_dims=8", "netgpt.stage1.epochs=12", "netgpt.stage1.evaluate_every=4",
+    "netgpt.stage1.folds=0", "netgpt.stage2.rows=48", "netgpt.stage2.batch=16", "netgpt.stage3.rows=48", "netgpt.stage3.batch=16", "netgpt.stage3.base=graph",
+    "netgpt.stage3.head_epochs=2", "netgpt.stage3.members=1", "netgpt.validation_rows=12", "netgpt.backbone.description_chars=0", "netgpt.threads=1",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("train") / "w"
+    write_dataset(WorldConfig(videos=140, seed=21, frames_per_video=1), place)
+    return place
+
+
+def command(dataset: Path, to: Path, out: Path, *more: str) -> list[str]:
+    sets = [word for pair in (*SHORT, *more) for word in ("--set", pair)]
+    return ["train", str(dataset), "--to", str(to), "--rater", "netgpt", "--out", str(out), "--quiet", *sets]
+
+
+def test_each_stage_learns_along_its_recorded_curve(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To write the record anew after a change that is meant to change it: VERACAST_RECORD=1."""
+    monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
+    monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
+    ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run"))
+    assert ended.exit_code == 0, ended.output
+    record = load_record(tmp_path / "run")
+    assert set(record.counts["parts"].values()) == {"netgpt", "lightgbm"}
+    curves = read_table(record, "loss_curves").filter(pl.col("loss").is_not_null())
+    found: dict[str, dict[str, list[float]]] = {}
+    for (stage, split), part in curves.group_by("stage", "split", maintain_order=True):
+        first = part.filter(pl.col("training") == part["training"][0])  # several trainings: the first one's
+        found.setdefault(str(stage), {})[str(split)] = [round(x, 5) for x in first["loss"].to_list()]
+    if os.environ.get("VERACAST_RECORD"):
+        RECORDED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    expected = json.loads(RECORDED.read_text())
+    assert set(found) == set(expected) and {"stage1", "stage2", "stage3-language"} <= set(found)
+    for stage, splits in expected.items():
+        for split, losses in splits.items():
+            np.testing.assert_allclose(found[stage][split], losses, rtol=0.01, err_msg=f"{stage} {split}")
+    for stage in ("stage1", "stage2"):
+        assert found[stage]["train"][-1] < 0.9 * found[stage]["train"][0], stage
+    assert not (tmp_path / "cache" / "work").exists() or not any((tmp_path / "cache" / "work").iterdir())
+
+    exported = tmp_path / "fresh.jsonl"
+    assert (
+        CliRunner()
+        .invoke(app, ["export", str(dataset), "--to", str(exported), "--out", str(tmp_path / "e"), "--quiet"])
+        .exit_code
+        == 0
+    )
+    rated = CliRunner().invoke(
+        app, ["rate", str(exported), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "rated"), "--quiet"]
+    )
+    assert rated.exit_code == 0, rated.output
+    ratings = read_table(load_record(tmp_path / "rated"), "ratings")
+    assert ratings.height == 140 and set(ratings["rater"]) == {"netgpt"} and ratings["level_expected"].null_count() == 0
+
+
+def shot_at(arguments: list[str], cache: Path, stage: str) -> bool:
+    """Start the command, kill -9 it once that stage has left a checkpoint; False where it ended before."""
+    environment = {**os.environ, "VERACAST_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "veracast", *arguments],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while process.poll() is None:
+        if list((cache / "work").glob(f"*/{stage}/checkpoint/state.json")) and not list(
+            (cache / "work").glob(f"*/{stage}/done")
+        ):
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            return True
+        time.sleep(0.002)
+    return False
+
+
+@pytest.mark.slow
+def test_killed_in_each_stage_and_resumed_it_ends_with_the_same_weights(dataset: Path, tmp_path: Path) -> None:
+    often = "netgpt.checkpoint_every_s=0"
+
+    def weights(model: Path) -> list[str]:
+        """The folder of a NetGPT is named by the digest of its weights."""
+        return sorted(path.name for path in (model / "parts").glob("netgpt-*"))
+
+    quiet = command(dataset, tmp_path / "undisturbed", tmp_path / "run-0", often)
+    environment = {**os.environ, "VERACAST_CACHE": str(tmp_path / "cache-0"), "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "veracast", *quiet], env=environment, check=True, capture_output=True)
+    expected = weights(tmp_path / "undisturbed")
+    assert len(expected) == 2  # one for each kind of state
+
+    cache, disturbed = tmp_path / "cache-1", command(dataset, tmp_path / "killed", tmp_path / "run-1", often)
+    for stage in ("stage1", "stage3-*-main", "stage2", "stage3-language"):
+        assert shot_at(disturbed, cache, stage), stage
+        assert not (tmp_path / "killed").exists()
+    subprocess.run(
+        [sys.executable, "-m", "veracast", *disturbed],
+        env={**environment, "VERACAST_CACHE": str(cache)},
+        check=True,
+        capture_output=True,
+    )
+    assert weights(tmp_path / "killed") == expected
