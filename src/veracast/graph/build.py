@@ -17,7 +17,9 @@ import polars as pl
 from veracast.data import as_of
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
+from veracast.graph.all_pairs import shanghai_day
 from veracast.graph.hubs import Hub, hub
+from veracast.graph.schema import PAIR_HUBS, Schema
 
 HUBS = ("author", "topic", "music", "hashtag", "category", "platform", "repost")
 """Kinds of hub of the improved graph; `topic` and `author` are the published has_same_topic_as and has_same_author_as."""
@@ -73,8 +75,12 @@ class Graph:
         return found.to_numpy()
 
 
-def build(dataset: Dataset, *, main: str, fans: as_of.Fans = "lagged") -> Graph:
-    """The improved graph of everything in the data set's tables. main: the counter that stands for spread."""
+def build(dataset: Dataset, *, main: str, fans: as_of.Fans = "lagged", schema: Schema = "improved") -> Graph:
+    """The graph of everything in the data set's tables. main: the counter that stands for spread.
+
+    schema: `compatible` has the published hubs alone, read up to and including the reader's own day, postings and the
+    reader itself among the members.
+    """
     videos = dataset.videos.sort("video_id").with_row_index("video")
     states = _states(videos, dataset.snapshots)
     platforms = tuple(sorted(videos["platform"].unique().to_list()))
@@ -89,7 +95,7 @@ def build(dataset: Dataset, *, main: str, fans: as_of.Fans = "lagged") -> Graph:
         mask=mask,
         before=_previous(kept),
         texts=videos.select(TEXT_SLOTS),
-        hubs=tuple(_hubs(kept, videos, dataset.links)),
+        hubs=tuple(_hubs(kept, videos, dataset.links, schema)),
         platforms=platforms,
     )
 
@@ -159,9 +165,11 @@ def _previous(states: pl.DataFrame) -> np.ndarray:
     return states.select(earlier).to_series().to_numpy().astype(np.int64)
 
 
-def _hubs(states: pl.DataFrame, videos: pl.DataFrame, links: pl.DataFrame) -> list[Hub]:
+def _hubs(states: pl.DataFrame, videos: pl.DataFrame, links: pl.DataFrame, schema: Schema) -> list[Hub]:
     """One Hub per kind that has any membership of two or more videos."""
     found = []
+    if schema == "compatible":
+        return [_pair_hub(kind, states, memberships(kind, videos, links)) for kind in PAIR_HUBS]
     for kind in HUBS:
         keys = memberships(kind, videos, links)
         shared = keys.filter(pl.col("key").is_duplicated())
@@ -216,6 +224,24 @@ def _hub(kind: str, states: pl.DataFrame, keys: pl.DataFrame) -> Hub:
         known=rows["point"].to_numpy() > 0,
         video=rows["video"].to_numpy(),
         born=_days(rows["posted_at"]),
+        states=states.height,
+    )
+
+
+def _pair_hub(kind: str, states: pl.DataFrame, keys: pl.DataFrame) -> Hub:
+    """The published relation: every state of the key, by whole days."""
+    coded = keys.with_columns(key=pl.col("key").rank("dense").cast(pl.Int64))
+    rows = states.select("state", "video", "at").join(coded, on="video", how="inner").sort("state")
+    day = shanghai_day(rows["at"]).astype(np.float64)
+    return hub(
+        kind,
+        members="all_pairs",
+        key=rows["key"].to_numpy(),
+        state=rows["state"].to_numpy(),
+        time=day,
+        known=np.ones(rows.height, dtype=bool),
+        video=rows["video"].to_numpy(),
+        born=day,
         states=states.height,
     )
 

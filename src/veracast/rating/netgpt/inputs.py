@@ -60,7 +60,7 @@ def surroundings(
 ) -> Surroundings:  # fmt: skip
     """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too."""
     with progress.step("propagation graph"):
-        graph = build(dataset, main=main, fans=fans)
+        graph = build(dataset, main=main, fans=fans, schema=config.schema)
     videos = dataset.videos.sort("video_id")
     words = videos.select(pl.concat_str(["title", "description"], separator=" ", ignore_nulls=True)).to_series()
     text = text_vectors(words.to_list(), store=store, encoder=config.text_encoder, progress=progress)

@@ -23,6 +23,7 @@ from veracast.core.files import write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
 from veracast.core.seeds import stream
+from veracast.graph.compatible_network import CompatibleRGCN
 from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.models.checkpoints import load_weights, save_weights
 from veracast.models.pictures import PictureReader, Pictures
@@ -229,7 +230,7 @@ def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...],
     )  # fmt: skip
     with torch.random.fork_rng():
         torch.manual_seed(torch_seed(seed, "stage1"))
-        network = ResidualRGCN(sizes, inputs)
+        network = (CompatibleRGCN if graph.schema == "compatible" else ResidualRGCN)(sizes, inputs)
         return GraphStage(network, network.width, kinds)
 
 
