@@ -146,7 +146,7 @@ def _neighbours(
 
 @numba.njit(cache=True)
 def _listed(out: np.ndarray, count: int, state: int) -> bool:
-    for j in range(count):
+    for j in range(count):  # noqa: SIM110 - numba compiles no generators
         if out[j] == state:
             return True
     return False

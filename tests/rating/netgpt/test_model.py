@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.rating.netgpt.conftest import World
+from veracast.core.config import load_config
 from veracast.core.errors import InputError
 from veracast.rating.netgpt.config import (
     BackboneConfig,
@@ -87,6 +88,24 @@ def test_without_stage_3_the_levels_are_what_stage_2_says(world: World, tmp_path
 def test_a_folder_that_is_no_model_is_named(world: World, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"netgpt.json: no finished NetGPT .* -> train it again"):
         load(tmp_path, world.around)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parents[3] / "configs" / "rating").glob("*.toml")), ids=lambda p: p.stem
+)
+def test_every_config_file_is_one(file: Path) -> None:
+    config = load_config(NetGPTConfig, file=file)
+    assert (
+        config.backbone.name
+        == {"tiny": "tiny", "smollm2": "smollm2-135m", "paper": "Qwen/Qwen2-VL-7B-Instruct"}[file.stem]
+    )
+    if file.stem == "paper":
+        assert (config.stage2.lr, config.stage2.batch, config.stage2.epochs, config.stage1.released_loss) == (
+            1e-5,
+            256,
+            5,
+            True,
+        )
 
 
 def test_pictures_need_a_model_that_sees(world: World, tmp_path: Path) -> None:
