@@ -179,6 +179,25 @@ LOSS_CURVES: Schema = {
     "seconds": pl.Float64,  # since the stage began
 }
 
+GRAPH_STATISTICS: Schema = {
+    "part": pl.String,  # states | hub
+    "name": pl.String,
+    "count": pl.Int64,
+    "memberships": pl.Int64,  # (state, hub) pairs stored
+    "median": pl.Float64,  # states of a hub
+    "largest": pl.Int64,
+    "share": pl.Float64,  # of states that can read another video in it; of states that are real crawls
+}
+
+NEIGHBOURHOODS: Schema = {
+    "video_id": pl.String,
+    "relation": pl.String,  # kind of hub
+    "rank": pl.Int32,  # 1 = the most recent
+    "neighbour_id": pl.String,
+    "hours_before": pl.Float64,
+    "count": pl.Float64,  # of the main counter, at that state; null where it is not published
+}
+
 BENCH: Schema = {
     "group": pl.String,  # world, or a real set
     "task": pl.String,
@@ -213,6 +232,8 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "availability": AVAILABILITY,
     "comparison": COMPARISON,
     "loss_curves": LOSS_CURVES,
+    "graph_statistics": GRAPH_STATISTICS,
+    "neighbourhoods": NEIGHBOURHOODS,
     "bench": BENCH,
 }
 

@@ -76,8 +76,7 @@ def write(
         ):
             if frame is not None and frame.height:
                 writer.table(name, name, frame)
-    if prepared.study.curves.height:
-        writer.table("loss_curves", "loss_curves", prepared.study.curves)
+    _network(writer, prepared, model, explained)
     main = results[0].task if results else None
     leaks = leak_report(
         prepared.dataset, fans=config.fans, train=main.train if main else None, test=main.test if main else None
@@ -87,6 +86,20 @@ def write(
     availability = pl.DataFrame(prepared.dataset.meta["availability"], infer_schema_length=None)
     writer.table("availability", "availability", availability)
     return _counts(prepared, results, model, config, ratings)
+
+
+def _network(writer: RunWriter, prepared: Prepared, model: Model, explained: pl.DataFrame) -> None:
+    """Loss curves, the graph's size and the neighbourhoods of the explained videos, where a network was trained."""
+    study = prepared.study
+    if not study.curves.height:
+        return
+    from veracast.graph.statistics import graph_statistics, neighbourhoods
+
+    graph = study.graph
+    writer.table("loss_curves", "loss_curves", study.curves)
+    writer.table("graph_statistics", "graph_statistics", graph_statistics(graph))
+    if explained.height:
+        writer.table("neighbourhoods", "neighbourhoods", neighbourhoods(graph, explained, main=model.main))
 
 
 def _worth_explaining(ratings: pl.DataFrame, config: Config) -> pl.DataFrame:

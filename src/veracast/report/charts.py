@@ -209,6 +209,40 @@ def reliability_spec(rows: Sequence[Row], *, series: Sequence[str]) -> Spec:
     return _spec(rows, layers, height=300)
 
 
+def loss_spec(rows: Sequence[Row], *, splits: Sequence[str]) -> Spec:
+    """Loss against epochs. rows: {split, epoch, loss}."""
+    x = {**_number("epoch"), "title": "epochs", "axis": {"grid": False, "tickCount": 6}}
+    y = {**_number("loss"), "title": "loss", "scale": {"zero": False}, "axis": {"tickCount": 5}}
+    tips = [_tip("split"), _tip("epoch", ".1f"), _tip("loss", ".4f")]
+    layers: list[Spec] = [{"mark": _line(None, 1.8), "encoding": {}}, {"mark": _dot(22), "encoding": {"tooltip": tips}}]
+    return _spec(rows, layers, height=180, x=x, y=y, color=_series("split", splits, [MUTED, ACCENT]))
+
+
+def neighbourhood_spec(rows: Sequence[Row], *, relations: Sequence[str]) -> Spec:
+    """One state (the square at day 0) and what it could read: a row per relation, a dot per video.
+
+    rows: {relation, place (row from 0), days (below 0), count or None}.
+    """
+    middle = (len(relations) - 1) / 2
+    labels = json.dumps([name[:1].upper() + name[1:] for name in relations])
+    x = {**_number("days"), "title": "days before the rating", "axis": {"grid": False, "tickCount": 6, "labelExpr": "replace(datum.label, '−', '')"}}  # fmt: skip
+    y = {
+        **_number("place"), "title": None, "scale": {"domain": [-0.5, len(relations) - 0.5], "reverse": True},
+        "axis": {"values": list(range(len(relations))), "labelExpr": f"{labels}[datum.value]", "ticks": False, "domain": False},
+    }  # fmt: skip
+    size = {**_number("size"), "scale": {"type": "sqrt", "range": [30, 420]}, "legend": None}
+    drawn = [{**row, "size": row["count"] or 0.0, "zero": 0.0, "middle": middle} for row in rows]
+    tips = [_tip("relation"), _tip("days", ".1f"), _tip("count", ",.0f")]
+    link = {"mark": {"type": "rule", "color": RULE, "strokeWidth": 1}, "encoding": {"x": x, "y": y, "x2": {"field": "zero"}, "y2": {"field": "middle"}}}  # fmt: skip
+    dots = {"mark": {**_dot(60, ACCENT), "opacity": 0.75}, "encoding": {"x": x, "y": y, "size": size, "tooltip": tips}}
+    centre = {
+        "data": {"values": [{"days": 0.0, "place": middle}]},
+        "mark": {"type": "square", "size": 190, "color": INK, "opacity": 1},
+        "encoding": {"x": x, "y": y},
+    }
+    return _spec(drawn, [link, dots, centre], height=max(120, 46 * len(relations)))
+
+
 def _spec(rows: Sequence[Row], layers: Sequence[Spec], *, height: int = _HEIGHT, **shared: Spec) -> Spec:
     """A layered spec in the page's quiet style; a `y` without a field is laid under the y of every layer."""
     y = shared.get("y")

@@ -25,6 +25,7 @@ from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
 from veracast.report import backtest, charts, tables, text
 from veracast.report.charts import Chart
+from veracast.report.network import network
 
 KINDS = ("run", "rate")
 _STATUS = {
@@ -69,7 +70,8 @@ def render(record: Record) -> str:
     age_charts = [chart for i, task in enumerate(tasks) if (chart := backtest.age_chart(task, f"age-{i}"))]
     explained = tables.explained(record, folder.rows, folder.names)
     reliability = backtest.reliability_charts(record, tasks)
-    shown: list[Chart] = [*age_charts, *reliability]
+    learnt = network(record)
+    shown: list[Chart] = [*age_charts, *reliability, *learnt.charts]
     shown += [chart for video in explained for chart in (video.fan, video.similar_chart) if chart]
     return (
         _environment()
@@ -90,6 +92,7 @@ def render(record: Record) -> str:
             reliability=reliability,
             alerts=backtest.alerts(record, tasks),
             parts=backtest.parts(tasks),
+            network=learnt,
             leaks=tables.leaks(record),
             availability=tables.availability(record),
             unscored=backtest.unscored(tasks),

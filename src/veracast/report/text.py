@@ -31,7 +31,7 @@ PLATFORMS = {
 RATERS = {
     "constant": "Constant", "median": "Platform median", "persistence": "Persistence", "author": "Author mean",
     "szabo_huberman": "Szabo-Huberman", "growth": "Growth fit", "lightgbm": "LightGBM", "rgcn": "RGCN",
-    "lm": "Language model", "netgpt": "NetGPT",
+    "lm": "Language model", "netgpt": "NetGPT", "lightgbm_strong": "Strong LightGBM",
 }  # fmt: skip
 METRICS = {
     "acc": "Exact level", "mse": "MSE", "macro_mae": "Macro MAE", "qwk": "QWK", "spearman": "Spearman",

@@ -28,6 +28,7 @@ from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.raters.lightgbm import LightGBM, median_level
 
 if TYPE_CHECKING:
+    from veracast.graph.build import Graph
     from veracast.rating.netgpt.inputs import Surroundings
     from veracast.rating.netgpt.model import NetGPT, Seen
 
@@ -86,6 +87,11 @@ class Study:
         if place not in self._opened:
             self._opened[place] = Trained(*load(place, self.around(saved_config(place))), self.progress)
         return self._opened[place]
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that was built first; KeyError before any was."""
+        return next(iter(self._around.values())).graph
 
     @property
     def curves(self) -> pl.DataFrame:
