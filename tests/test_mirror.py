@@ -31,5 +31,5 @@ def test_every_source_file_has_its_test() -> None:
 
 
 def test_every_test_has_its_source_file() -> None:
-    # ingest_bad_input is a second test of data/ingest.py, kept apart for its length
-    assert with_tests() - sources() - NO_CODE - {"data/ingest_bad_input.py"} == set()
+    # second tests of data/ingest.py and recipes/train.py, kept apart for their length
+    assert with_tests() - sources() - NO_CODE - {"data/ingest_bad_input.py", "recipes/train_netgpt.py"} == set()
