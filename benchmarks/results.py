@@ -1,7 +1,8 @@
 """Keep the scores of a run beside the documentation, and write the README's table from what was kept.
 
     python benchmarks/results.py keep bilibili RUN     docs/results/bilibili.json from RUN/record.json
-    python benchmarks/results.py readme                the table between the README's result markers
+    python benchmarks/results.py bench world RUN       docs/results/bench-world.json from a run of `veracast bench rating`
+    python benchmarks/results.py readme                the tables between the README's result markers
 
 Kept are scores of whole test sets and of age buckets, with what it takes to repeat them; no row of any data set.
 """
@@ -15,6 +16,7 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
+BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
@@ -50,6 +52,65 @@ def keep(name: str, run: Path) -> Path:
     target = RESULTS / f"{name}.json"
     target.write_text(body, encoding="utf-8")
     return target
+
+
+def keep_bench(name: str, run: Path) -> Path:
+    """Write docs/results/bench-<name>.json: every line of the bench, with what it takes to repeat it."""
+    from veracast.core.records import load_record, read_table
+
+    record = load_record(run)
+    rows = [
+        json.dumps({k: _short(v) if isinstance(v, float) else v for k, v in row.items()})
+        for row in read_table(record, "bench").iter_rows(named=True)
+    ]
+    facts = {
+        key: getattr(record, key) for key in ("verdict", "seed", "commit", "versions", "config", "inputs", "counts")
+    }
+    body = json.dumps({"data": f"bench {name}", **facts}, ensure_ascii=False, indent=1).removesuffix("\n}")
+    target = RESULTS / f"bench-{name}.json"
+    target.write_text(body + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n", encoding="utf-8")
+    return target
+
+
+def bench_table() -> str:
+    """NetGPT beside its opponents, a line per set, task and target of the kept benches."""
+    lines = [
+        "| data | forecast | best baseline | strong LightGBM | RGCN alone | language model alone | NetGPT | against the best baseline | oracle | n |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        blocks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+        for row in rows:
+            blocks.setdefault((row["group"], row["task"], row["target"]), []).append(row)
+        lines += [_bench_line(*block, {row["row"]: row for row in part}) for block, part in blocks.items()]
+    return "\n".join(lines)
+
+
+def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]]) -> str:
+    unit = "level" if target == "level" else f"ln {target}"
+    full = [row for row in of.values() if row["family"] == "baseline" and row["scored"] >= 0.95]
+    best = min(full, key=lambda row: row["mae"])
+    mine = of.get("netgpt")
+    gap = "-" if mine is None or mine["p"] is None else f"{mine['difference']:+.3f}, p {mine['p']:.2g}"
+    whole = "-" if mine is None else f"{_plain(mine['mae'])} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
+    others = [_plain(of[name]["mae"]) if name in of else "-" for name in ("lightgbm_strong", "rgcn", "lm")]
+    oracle = _plain(of["oracle"]["mae"]) if "oracle" in of else "-"
+    cells = [
+        group,
+        f"{unit}, {task}",
+        f"{_plain(best['mae'])} {best['row']}",
+        *others,
+        whole,
+        gap,
+        oracle,
+        f"{best['n']:,}",
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _plain(value: float) -> str:
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _short(value: float | None) -> float | None:
@@ -104,17 +165,22 @@ def _cell(score: dict[str, Any] | None, *, spread: bool = False) -> str:
 
 
 def readme() -> None:
-    """Replace what stands between the markers."""
+    """Replace what stands between the markers of both tables."""
     path = ROOT / "README.md"
-    head, _, rest = path.read_text(encoding="utf-8").partition(START)
-    _, _, tail = rest.partition(END)
-    path.write_text(f"{head}{START}\n{table()}\n{END}{tail}", encoding="utf-8")
+    whole = path.read_text(encoding="utf-8")
+    for start, end, made in ((START, END, table()), (BENCH_START, BENCH_END, bench_table())):
+        head, _, rest = whole.partition(start)
+        _, _, tail = rest.partition(end)
+        whole = f"{head}{start}\n{made}\n{end}{tail}"
+    path.write_text(whole, encoding="utf-8")
 
 
 def main() -> None:
     """Command line."""
     if sys.argv[1:2] == ["keep"] and len(sys.argv) == 4 and sys.argv[2] in TITLES:
         print(keep(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] == ["bench"] and len(sys.argv) == 4:
+        print(keep_bench(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:] == ["readme"]:
         readme()
     else:

@@ -42,6 +42,13 @@ def test_the_table_is_written_from_the_kept_records() -> None:
     assert len(module.table().splitlines()) > 10
 
 
+def test_the_bench_table_is_written_from_the_kept_benches() -> None:
+    module = results()
+    _, _, rest = README.partition(module.BENCH_START)
+    found, _, _ = rest.partition(module.BENCH_END)
+    assert found.strip() == module.bench_table()
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_exists_with_its_options(line: str) -> None:
     words = shlex.split(line.split(">")[0])[1:]
