@@ -125,6 +125,15 @@ _EMPTY = 1e-9
 
 
 @numba.njit(cache=True)
+def _moment_end(time: np.ndarray, first: int, stop: int) -> int:
+    """First row after `first` of another time: states of one moment do not see each other."""
+    end = first
+    while end < stop and time[end] == time[first]:
+        end += 1
+    return end
+
+
+@numba.njit(cache=True)
 def _before(
     starts: np.ndarray, state: np.ndarray, known: np.ndarray, video: np.ndarray, time: np.ndarray
 ) -> np.ndarray:
@@ -134,9 +143,7 @@ def _before(
         last: dict[int, int] = {}
         first = starts[h]
         while first < starts[h + 1]:
-            end = first
-            while end < starts[h + 1] and time[end] == time[first]:
-                end += 1
+            end = _moment_end(time, first, starts[h + 1])
             for row in range(first, end):
                 if video[row] in last:
                     before[row] = last[video[row]]
@@ -158,9 +165,7 @@ def _forward(
         sums, mass, now = np.zeros(width, dtype=np.float64), 0.0, time[starts[h]]
         first = starts[h]
         while first < starts[h + 1]:
-            end = first
-            while end < starts[h + 1] and time[end] == time[first]:
-                end += 1
+            end = _moment_end(time, first, starts[h + 1])
             fade = np.exp(-rate * (time[first] - now))
             sums *= fade
             mass *= fade
@@ -248,9 +253,7 @@ def _readers(
     reads = np.zeros(high - low, dtype=np.bool_)
     mass, now, first = 0.0, time[low] if high > low else 0.0, low
     while first < high:
-        end = first
-        while end < high and time[end] == time[first]:
-            end += 1
+        end = _moment_end(time, first, high)
         mass *= np.exp(-rate * (time[first] - now))
         now = time[first]
         for turn in range(2):

@@ -40,7 +40,7 @@ from veracast.recipes import run as run_recipe
 
 ORACLE = "oracle"
 CLEAR = 0.05
-WORLD_SEEDS = {"tiny": (9101,), "small": (9101, 9102, 9103)}
+WORLD_SEEDS = {"tiny": (9201,), "small": (9201, 9202, 9203)}
 WORLD_VIDEOS = {"tiny": 1500, "small": 2000}
 REAL = {
     "xs-video tail": ("xs_video_tail.json",),

@@ -1,4 +1,9 @@
-"""The boosted forecasts that stage 3 corrects: strong LightGBM models per state and target, out of fold on training rows."""
+"""The boosted forecasts that stage 3 corrects, per state and target, out of fold on training rows.
+
+Two LightGBM models each: one on the as-of features, one that also gets text vectors, frames and hub means. Their errors
+differ: the second knows more at posting, and reads too much into it where counts are in hand. The share of each is the one
+with the least out-of-fold error: absolute error of a count, ranked probability score of the levels (Epstein 1969).
+"""
 
 from __future__ import annotations
 
@@ -22,37 +27,51 @@ from veracast.rating.raters.lightgbm import FittedLightGBM, LightGBM
 
 FOLDS = 4
 MIN_ROWS = 60
+RATERS = (LightGBM(), LightGBM(extras=True))
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """models: (state, target) -> model; main: the counter that is forecast beside the level."""
+    """models: (state, target) -> plain and strong model; shares: of the plain one; main: the counter beside the level."""
 
     main: str
-    models: Mapping[tuple[str, str], FittedLightGBM]
+    models: Mapping[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]]
+    shares: Mapping[tuple[str, str], float]
 
     def attach(self, rows: Rows, samples: pl.DataFrame) -> Rows:
         """Rows with the base forecasts of samples that no model was trained on."""
         found = {}
         for target in (self.main, "level"):
-            model = self.models.get((rows.kind, target))
-            if model is not None and len(rows):
-                found[target] = _said(model, samples)
+            key = (rows.kind, target)
+            if key in self.models and len(rows):
+                plain, strong = (_said(model, samples) for model in self.models[key])
+                found[target] = _mixed(plain, strong, self.shares[key])
         return _with(rows, found, self.main)
 
     def save(self, folder: Path) -> None:
         """One folder a model."""
-        for (state, target), model in self.models.items():
-            place = folder / f"{state}-{target}"
-            place.mkdir(parents=True)
-            model.save(place)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(
+            folder / "shares.json", {f"{state}-{target}": share for (state, target), share in self.shares.items()}
+        )
+        for (state, target), models in self.models.items():
+            for number, model in enumerate(models):
+                place = folder / f"{state}-{target}" / str(number)
+                place.mkdir(parents=True)
+                model.save(place)
 
     @staticmethod
     def load(folder: Path, *, main: str) -> Boosted:
         """Read what `save` wrote."""
         places = sorted(p for p in folder.iterdir() if p.is_dir())
-        keys = [tuple(p.name.split("-", 1)) for p in places]
-        return Boosted(main, {(k[0], k[1]): LightGBM(extras=True).load(p) for k, p in zip(keys, places, strict=True)})
+        named = json.loads((folder / "shares.json").read_text(encoding="utf-8"))
+        models, shares = {}, {}
+        for place in places:
+            state, _, target = place.name.partition("-")
+            plain, strong = (LightGBM().load(p) for p in sorted(place.iterdir()))
+            models[state, target], shares[state, target] = (plain, strong), named[place.name]
+        return Boosted(main, models, shares)
 
 
 def fit_boosted(
@@ -77,24 +96,44 @@ def fit_boosted(
 
 
 def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: Progress) -> tuple[Boosted, dict[str, np.ndarray]]:  # fmt: skip
-    models: dict[tuple[str, str], FittedLightGBM] = {}
+    models: dict[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]] = {}
+    shares: dict[tuple[str, str], float] = {}
     out_of_fold: dict[str, np.ndarray] = {}
     with progress.step("boosted base", total=2 * len(tables)) as advance:
         for state, table in tables.items():
             for target in (main, "level"):
                 known = table[f"y_{target}"].is_not_null()
                 if int(known.sum()) >= MIN_ROWS:
-                    rater = LightGBM(extras=True)
-                    train = table.filter(known).with_columns(asked=pl.lit(value=True))
-                    models[state, target] = rater.fit(train, target=target, seed=seed)
-                    held = cross_fit(rater.lighter(), train, target=target, seed=seed, folds=FOLDS)
-                    inside = known.to_numpy()
-                    # rows without this outcome were in no fold: the model itself may speak of them
-                    said = _said(models[state, target], table)
-                    said[inside] = held.probs if target == "level" else held.point
-                    out_of_fold[f"{state}-{target}"] = said
+                    plain, strong = (_crossed(rater, table, known, target=target, seed=seed) for rater in RATERS)
+                    truth = table[f"y_{target}"].to_numpy()
+                    share = min(SHARES, key=lambda s: _error(_mixed(plain[1], strong[1], s), truth))
+                    models[state, target], shares[state, target] = (plain[0], strong[0]), share
+                    out_of_fold[f"{state}-{target}"] = _mixed(plain[1], strong[1], share)
                 advance(1)
-    return Boosted(main, models), out_of_fold
+    return Boosted(main, models, shares), out_of_fold
+
+
+def _mixed(plain: np.ndarray, strong: np.ndarray, share: float) -> np.ndarray:
+    return np.asarray(share * plain + (1 - share) * strong)
+
+
+def _error(said: np.ndarray, truth: np.ndarray) -> float:
+    """Mean over rows with an outcome: absolute error of points (n,), ranked probability score of distributions (n, 10)."""
+    known = np.isfinite(truth)
+    if said.ndim == 1:
+        return float(np.abs(said - truth)[known].mean())
+    reached = truth[:, None] <= np.arange(said.shape[1])[None]
+    return float(((np.cumsum(said, axis=1) - reached) ** 2).sum(axis=1)[known].mean())
+
+
+def _crossed(rater: LightGBM, table: pl.DataFrame, known: pl.Series, *, target: str, seed: int) -> tuple[FittedLightGBM, np.ndarray]:  # fmt: skip
+    """The model of all rows with an outcome, and what is said of every row: by a fold that never saw its video, where it has one."""
+    train = table.filter(known).with_columns(asked=pl.lit(value=True))
+    model = rater.fit(train, target=target, seed=seed)
+    held = cross_fit(rater.lighter(), train, target=target, seed=seed, folds=FOLDS)
+    said = _said(model, table)  # rows without this outcome were in no fold: the model itself may speak of them
+    said[known.to_numpy()] = held.probs if target == "level" else held.point
+    return model, said
 
 
 def _read(place: Path, mark: str, rows: Mapping[str, Rows], main: str) -> tuple[Boosted, dict[str, Rows]]:

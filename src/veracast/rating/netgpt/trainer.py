@@ -25,7 +25,7 @@ from veracast.models.loop import Fitted, LoopConfig, Objective, fit
 from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import fit_boosted
-from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.config import NetGPTConfig, Stage2Config, Stage3Config
 from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import STATES, Surroundings, fit_scaling, graph_inputs
 from veracast.rating.netgpt.language import (
@@ -255,20 +255,20 @@ def _language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work
     stage2, stage3 = config.stage2, config.stage3
     if stage2.epochs:
         answers = AnswerObjective(train_part, held)
-        loop = LoopConfig(
-            epochs=stage2.epochs, batch_size=stage2.batch, micro_batch=stage2.micro_batch, lr=stage2.lr,
-            weight_decay=stage2.weight_decay, threads=config.threads,
-        )  # fmt: skip
-        work.fit(language.stage, answers, answers.rows, loop, "stage2")
+        work.fit(language.stage, answers, answers.rows, _language_loop(config, stage2, stage2.epochs), "stage2")
     if stage3.language_epochs:
         corrections = CorrectionObjective(train_part, held)
-        loop = LoopConfig(
-            epochs=stage3.language_epochs, batch_size=stage3.batch, micro_batch=stage3.micro_batch, lr=stage3.lr,
-            weight_decay=stage3.weight_decay, threads=config.threads,
-        )  # fmt: skip
+        loop = _language_loop(config, stage3, stage3.language_epochs)
         work.fit(language.stage, corrections, corrections.rows, loop, "stage3-language")
     _settle(model, language, held)
     model.language = language
+
+
+def _language_loop(config: NetGPTConfig, stage: Stage2Config | Stage3Config, epochs: int) -> LoopConfig:
+    return LoopConfig(
+        epochs=epochs, batch_size=stage.batch, micro_batch=stage.micro_batch, lr=stage.lr, weight_decay=stage.weight_decay,
+        threads=config.threads,
+    )  # fmt: skip
 
 
 def _new_language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work) -> Language:
