@@ -33,7 +33,7 @@ from veracast.rating.model import STATES, Model, fit_part, ranges_of
 from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.raters import NAMES, NETWORK, RATERS, rater
 from veracast.rating.raters.lightgbm import LightGBM
-from veracast.rating.raters.netgpt import NetGPTRater, Study
+from veracast.rating.raters.netgpt import NetGPTRater, Study, need_torch
 from veracast.rating.samples import add_levels, build_samples, open_states, real_points
 from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.recipes import tables
@@ -134,11 +134,13 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
 
 
 def check_raters(names: Sequence[str]) -> None:
-    """InputError for a rater that is none."""
+    """InputError for a rater that is none; ConfigError, before any work, where one needs an extra that is not installed."""
     every = (*NAMES, *NETWORK)
     unknown = [name for name in names if name not in every]
     if unknown:
         raise InputError(f"unknown rater {unknown[0]}", file="raters", remedy=f"choose from {', '.join(every)}")
+    if set(names) & set(NETWORK):
+        need_torch()
 
 
 def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) -> Prepared:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from veracast.core.errors import ConfigError
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
@@ -113,6 +115,23 @@ def test_rows_config_data_and_seed_make_a_training(study: Study, table: pl.DataF
     ]
     assert len(set(keys)) == len(keys)
     assert study._digest(table, replace(SMALL, threads=2), 0) == keys[0]  # threads change no result that is kept
+
+
+def test_a_core_installation_is_told_what_to_install(
+    study: Study, table: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for work in (
+        lambda: run_recipe.check_raters(["constant", "netgpt"]),
+        lambda: study.trained(table, SMALL, 0),
+        lambda: study.around(SMALL),
+        lambda: study.opened(Path("somewhere")),
+    ):
+        with pytest.raises(
+            ConfigError, match=r"raters rgcn, lm and netgpt need torch -> pip install 'veracast\[netgpt\]'"
+        ):
+            work()
+    run_recipe.check_raters(["constant", "lightgbm"])
 
 
 def test_the_parts_alone() -> None:

@@ -55,7 +55,7 @@ class Study:
 
     def around(self, config: NetGPTConfig) -> Surroundings:
         """Graph, text and frame vectors, built once per way of building them."""
-        _need_torch()
+        need_torch()
         from veracast.rating.netgpt.inputs import surroundings
 
         pictures = config.backbone.frames > 0
@@ -68,6 +68,7 @@ class Study:
 
     def trained(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> Trained:
         """A model trained on these rows; the same rows, config and seed are trained once."""
+        need_torch()
         with self._lock:  # evaluation fits on several threads; one training at a time is what the machine can hold
             key = self._digest(train, config, seed)
             if key not in self._trained:
@@ -82,6 +83,7 @@ class Study:
 
     def opened(self, place: Path) -> Trained:
         """A saved model, read once."""
+        need_torch()
         from veracast.rating.netgpt.model import load
 
         if place not in self._opened:
@@ -257,7 +259,8 @@ def saved_config(folder: Path) -> NetGPTConfig:
     return load_config(NetGPTConfig, given=body["config"])
 
 
-def _need_torch() -> None:
+def need_torch() -> None:
+    """ConfigError that names what to install, where the extra `netgpt` is missing."""
     try:
         import numba  # noqa: F401
         import torch  # noqa: F401

@@ -14,7 +14,7 @@ from veracast.core.files import write_json
 from veracast.core.protocols import Rater
 from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.raters.lightgbm import FittedLightGBM, LightGBM
-from veracast.rating.raters.netgpt import Study
+from veracast.rating.raters.netgpt import Study, need_torch
 
 if TYPE_CHECKING:
     from veracast.rating.netgpt.inputs import Scaling, Surroundings
@@ -65,6 +65,7 @@ class StrongLightGBM:
         return replace(self, study=study)
 
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedStrong:
+        need_torch()
         from veracast.rating.netgpt.extras import with_extras
         from veracast.rating.netgpt.inputs import fit_scaling
 
