@@ -23,7 +23,10 @@ def drawn_inputs(members: Members, *, videos: int = 40, seed: int = 0, until: fl
     """Videos with up to four states each, in one author hub and two tags; states after day `until` left out."""
     rng = np.random.default_rng(seed)
     day = [np.sort(rng.choice(30, 1 + rng.integers(4), replace=False)).astype(float) for _ in range(videos)]
-    keys = {"author": rng.integers(0, 5, (videos, 1)), "hashtag": np.stack([rng.permutation(4)[:2] for _ in range(videos)])}
+    keys = {
+        "author": rng.integers(0, 5, (videos, 1)),
+        "hashtag": np.stack([rng.permutation(4)[:2] for _ in range(videos)]),
+    }
     video = np.repeat(np.arange(videos), [len(d) for d in day])
     time, numbers = np.concatenate(day), rng.normal(size=(len(video), 6))
     known = np.ones(len(video), dtype=bool) if members == "all_pairs" else rng.random(len(video)) < 0.8
@@ -57,7 +60,9 @@ def embedded(model: nn.Module, inputs: GraphInputs, states: Tensor, fan_out: tup
 
 
 def edges_of(ego: Ego) -> list[set[tuple[int, int]]]:
-    return [{(int(ego.nodes[s]), int(ego.nodes[t])) for s, t in zip(e.source, e.target, strict=True)} for e in ego.edges]
+    return [
+        {(int(ego.nodes[s]), int(ego.nodes[t])) for s, t in zip(e.source, e.target, strict=True)} for e in ego.edges
+    ]
 
 
 def test_two_steps_back_and_never_forward() -> None:
@@ -85,7 +90,10 @@ def test_all_members_drawn_is_the_whole_graph(members: Members) -> None:
     for name, seen in (("whole", model(inputs)[states]), ("ego", embedded(model, inputs, states, ALL))):
         model.zero_grad()
         torch.autograd.backward((seen * wanted).sum())
-        found[name] = (seen.detach(), [torch.zeros(1) if p.grad is None else p.grad.clone() for p in model.parameters()])
+        found[name] = (
+            seen.detach(),
+            [torch.zeros(1) if p.grad is None else p.grad.clone() for p in model.parameters()],
+        )
     torch.testing.assert_close(found["ego"][0], found["whole"][0], atol=1e-5, rtol=0)
     for mine, theirs in zip(found["ego"][1], found["whole"][1], strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
@@ -114,7 +122,9 @@ def test_a_draw_is_repeated_by_its_seed_and_does_not_depend_on_the_batch(members
         together = embedded(model, inputs, all_states, (2, 2))
         assert torch.equal(together, embedded(model, inputs, all_states, (2, 2)))
         torch.testing.assert_close(embedded(model, inputs, few, (2, 2)), together[few], atol=1e-5, rtol=0)
-        torch.testing.assert_close(embedded(model, inputs, few.flip(0), (2, 2)), together[few.flip(0)], atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            embedded(model, inputs, few.flip(0), (2, 2)), together[few.flip(0)], atol=1e-5, rtol=0
+        )
         assert (embedded(model, inputs, all_states, (2, 2), seed=4) - together).abs().max() > 1e-3
 
 

@@ -149,7 +149,13 @@ def test_a_look_at_ones_own_moment_is_noticed() -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows=distinct, cut=st.integers(0, 8), k=st.integers(1, 3), mode=modes, members=st.sampled_from(["latest", "all_pairs"]))
+@given(
+    rows=distinct,
+    cut=st.integers(0, 8),
+    k=st.integers(1, 3),
+    mode=modes,
+    members=st.sampled_from(["latest", "all_pairs"]),
+)
 def test_later_states_change_no_draw(rows: Rows, cut: int, k: int, mode: Mode, members: Members) -> None:
     """Planted later states shift the numbers of earlier ones, but not what those draw."""
 
@@ -163,7 +169,9 @@ def test_later_states_change_no_draw(rows: Rows, cut: int, k: int, mode: Mode, m
 
 @pytest.mark.parametrize(("n", "k"), [(10, 3), (10, 1), (30, 3)])  # of few members by reservoir, of many by rejection
 def test_a_uniform_draw_is_even_and_depends_on_the_seed(n: int, k: int) -> None:
-    rows = [(i, 1, day) for i in range(n) for day in (0, 1)] + [(99, 1, 5)]  # two states a video: the second is its latest
+    rows = [(i, 1, day) for i in range(n) for day in (0, 1)] + [
+        (99, 1, 5)
+    ]  # two states a video: the second is its latest
     place, counts = place_of(rows), np.zeros(2 * n)
     for seed in range(4_000):
         counts[neighbours(place, np.array([2 * n]), k, mode="uniform", seed=seed)[0]] += 1

@@ -28,8 +28,8 @@ class Places:
     """A hub by state. rows[starts[s] : starts[s + 1]] are the memberships of state s; total (states,): members of all its hubs.
 
     rule: who is a member, the hub's own unless said otherwise; video (states,).
-    By membership, (m,): its members lie in rows low .. high - 1 and are `members` many; a row is its video's latest for
-    readers up to `until` (days); stream: a number that names the membership by its time and place in the hub.
+    By membership, (m,): its video (whose); its members lie in rows low .. high - 1 and are `members` many; it is its video's
+    latest for readers up to `until` (days, minus infinity: never seen); stream: a number that names it by time and place in the hub.
     """
 
     hub: Hub
@@ -39,6 +39,7 @@ class Places:
     rows: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    whose: np.ndarray
     until: np.ndarray
     members: np.ndarray
     total: np.ndarray
@@ -65,7 +66,8 @@ def places(hub: Hub, video: np.ndarray, *, rule: Members | None = None) -> Place
         rows=np.argsort(hub.state, kind="stable"),
         low=low,
         high=high,
-        until=_until(hub, of_hub, video) if rule == "latest" else np.full(len(low), np.inf),
+        whose=video[hub.state],
+        until=_until(hub, of_hub, video) if rule == "latest" else np.where(hub.known, np.inf, -np.inf),
         members=members,
         total=np.bincount(hub.state, weights=members, minlength=hub.states),
         stream=hub.time.view(np.uint64) + (np.arange(len(low)) - low).astype(np.uint64),
@@ -80,8 +82,8 @@ def _moments(of_hub: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _until(hub: Hub, of_hub: np.ndarray, video: np.ndarray) -> np.ndarray:
-    """Time of the same video's next known membership in the same hub, (m,), infinite after the last."""
-    until = np.full(len(of_hub), np.inf)
+    """Time of the same video's next known membership in the same hub, (m,), infinite after the last, negative if not known."""
+    until = np.where(hub.known, np.inf, -np.inf)
     known = np.flatnonzero(hub.known)
     whose = video[hub.state]
     order = known[np.lexsort((hub.time[known], whose[known], of_hub[known]))]
@@ -98,7 +100,7 @@ def listed_rows(place: Places, states: np.ndarray, k: int, *, mode: Mode, seed: 
     """
     hub, wanted = place.hub, np.ascontiguousarray(states, dtype=np.int64)
     common = (
-        hub.state, hub.time, hub.known, place.until, place.video, place.rule == "all_pairs",
+        hub.state, hub.time, place.until, place.whose, place.rule == "all_pairs",
         place.starts, place.rows, place.low, place.high, wanted, k,
     )  # fmt: skip
     if mode == "recent":
@@ -141,17 +143,15 @@ def _mix(x: np.uint64) -> np.uint64:
 
 @numba.njit(cache=True)
 def _is_member(
-    here: int, row: int, state: np.ndarray, time: np.ndarray, known: np.ndarray, until: np.ndarray, video: np.ndarray, inclusive: bool
+    here: int, row: int, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool
 ) -> bool:  # fmt: skip
     """Whether the row `here`, early enough, is read by the membership `row`."""
-    if inclusive or not known[here]:
-        return bool(known[here])
-    return bool(until[here] >= time[row] and video[state[here]] != video[state[row]])
+    return bool(until[here] >= time[row] and (inclusive or whose[here] != whose[row]))
 
 
 @numba.njit(cache=True)
 def _recent(
-    state: np.ndarray, time: np.ndarray, known: np.ndarray, until: np.ndarray, video: np.ndarray, inclusive: bool,
+    state: np.ndarray, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool,
     starts: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray, wanted: np.ndarray, k: int, once: bool,
 ) -> np.ndarray:  # fmt: skip
     out = np.full((len(wanted), k), -1, dtype=np.int64)
@@ -162,7 +162,7 @@ def _recent(
             for here in range(high[row] - 1, low[row] - 1, -1):
                 if count == k and time[here] <= time[out[i, k - 1]]:
                     break  # the rest of this hub is older still
-                if _is_member(here, row, state, time, known, until, video, inclusive):
+                if _is_member(here, row, time, until, whose, inclusive):
                     if not (once and _has_state(out[i], count, state, state[here])):
                         count = _insert(out[i], count, k, here, time)
     return out
@@ -189,7 +189,7 @@ def _has_state(out: np.ndarray, count: int, state: np.ndarray, wanted: int) -> b
 
 @numba.njit(cache=True)
 def _uniform(
-    state: np.ndarray, time: np.ndarray, known: np.ndarray, until: np.ndarray, video: np.ndarray, inclusive: bool,
+    state: np.ndarray, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool,
     starts: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray, wanted: np.ndarray, k: int,
     members: np.ndarray, stream: np.ndarray, seed: np.uint64,
 ) -> np.ndarray:  # fmt: skip
@@ -208,7 +208,7 @@ def _uniform(
         if total <= _SCAN * k:
             for row in mine:
                 for here in range(low[row], high[row]):
-                    if _is_member(here, row, state, time, known, until, video, inclusive):
+                    if _is_member(here, row, time, until, whose, inclusive):
                         count += 1
                         # reservoir sampling (Vitter 1985)
                         place = count - 1 if count <= k else np.int64(_mix(key + np.uint64(count)) % np.uint64(count))
@@ -221,7 +221,7 @@ def _uniform(
             for row in mine:
                 if at < high[row] - low[row]:
                     here = low[row] + at
-                    if _is_member(here, row, state, time, known, until, video, inclusive) and here not in out[i, :count]:
+                    if _is_member(here, row, time, until, whose, inclusive) and here not in out[i, :count]:
                         out[i, count] = here
                         count += 1
                     break
