@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from veracast.graph.compatible_network import CompatibleRGCN
 from veracast.graph.ego import Ego, ego_graph, ego_sampler
 from veracast.graph.hubs import NO_DECAY, Members, hub, read
-from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.graph.neighbours import places, recent_members
+from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 
 CONFIG = NetworkConfig(own=8, channels=3, layers=2, text=3, frames=1)
 ALL = (500, 500)

@@ -107,9 +107,9 @@ def members_by_definition(rows: Rows, me: int) -> set[int]:
     """The latest strictly earlier state of each other video of the hub."""
     found: dict[int, int] = {}
     for state, (video, key, day) in enumerate(rows):
-        if key == rows[me][1] and day < rows[me][2] and video != rows[me][0]:
-            if video not in found or day > rows[found[video]][2]:
-                found[video] = state
+        other = key == rows[me][1] and day < rows[me][2] and video != rows[me][0]
+        if other and (video not in found or day > rows[found[video]][2]):
+            found[video] = state
     return set(found.values())
 
 

@@ -19,8 +19,8 @@ from jaxtyping import Int
 from torch import Tensor
 
 from veracast.graph.hubs import Hub, Listed
-from veracast.graph.network import GraphInputs
 from veracast.graph.neighbours import Mode, Places, listed, listed_rows, places
+from veracast.graph.network import GraphInputs
 
 
 class KindEdges(NamedTuple):

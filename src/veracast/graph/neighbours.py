@@ -162,9 +162,10 @@ def _recent(
             for here in range(high[row] - 1, low[row] - 1, -1):
                 if count == k and time[here] <= time[out[i, k - 1]]:
                     break  # the rest of this hub is older still
-                if _is_member(here, row, time, until, whose, inclusive):
-                    if not (once and _has_state(out[i], count, state, state[here])):
-                        count = _insert(out[i], count, k, here, time)
+                if not _is_member(here, row, time, until, whose, inclusive):
+                    continue
+                if not (once and _has_state(out[i], count, state, state[here])):
+                    count = _insert(out[i], count, k, here, time)
     return out
 
 

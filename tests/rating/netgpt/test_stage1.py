@@ -63,7 +63,9 @@ def test_the_parts_of_a_batch_add_up(world: World) -> None:
 
 
 @pytest.mark.parametrize("schema", ["improved", "compatible"])
-def test_a_loss_on_ego_graphs_is_the_loss_on_the_whole_graph_where_all_members_are_drawn(world: World, schema: str) -> None:
+def test_a_loss_on_ego_graphs_is_the_loss_on_the_whole_graph_where_all_members_are_drawn(
+    world: World, schema: str
+) -> None:
     model, inputs, rows = ready(world)
     if schema == "compatible":
         model, inputs = published(world, model, inputs)

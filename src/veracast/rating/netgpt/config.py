@@ -114,12 +114,16 @@ class NetGPTConfig:
     def __post_init__(self) -> None:
         fan_out, faults = self.stage1.fan_out, []
         if fan_out and (len(fan_out) != self.graph.layers or min(fan_out) < 1):
-            faults.append(f"stage1.fan_out is {fan_out}, expected {self.graph.layers} numbers of 1 or more, one per graph.layers")
+            faults.append(
+                f"stage1.fan_out is {fan_out}, expected {self.graph.layers} numbers of 1 or more, one per graph.layers"
+            )
         if fan_out and self.stage1.batch < 1:
             faults.append(f"stage1.batch is {self.stage1.batch}, expected 1 or more")
         if fan_out and self.stage1.objective == "self-supervised":
             faults.append("stage1.objective self-supervised learns from the whole graph -> leave stage1.fan_out empty")
         if fan_out and self.graph.hub_reading == "recent":
-            faults.append("stage1.fan_out draws from all members of a hub -> graph.hub_reading = running, or leave it empty")
+            faults.append(
+                "stage1.fan_out draws from all members of a hub -> graph.hub_reading = running, or leave it empty"
+            )
         if faults:
             raise ConfigError(faults)

@@ -134,9 +134,10 @@ def graph_inputs(around: Surroundings, scaling: Scaling, *, config: GraphConfig 
     platform = torch.from_numpy(codes[graph.states["platform"].to_numpy()])
     onehot = F.one_hot(platform.clamp_min(0), len(scaling.platforms)).float() * (platform >= 0)[:, None]
     by_name = {hub.name: hub for hub in graph.hubs}
-    hubs: list[Hub | Listed] = [by_name.get(name) or _empty(name, graph.size) for name in scaling.hubs]
+    hubs = tuple(by_name.get(name) or _empty(name, graph.size) for name in scaling.hubs)
+    reading: tuple[Hub | Listed, ...] = hubs
     if config.hub_reading == "recent":
-        hubs = [recent_members(places(hub, around.video), config.recent_k) for hub in hubs]
+        reading = tuple(recent_members(places(hub, around.video), config.recent_k) for hub in hubs)
     return GraphInputs(
         numbers=torch.from_numpy(numbers),
         fixed=(*FIXED, *(len(NUMBERS) + i for i in FIXED)),
@@ -144,7 +145,7 @@ def graph_inputs(around: Surroundings, scaling: Scaling, *, config: GraphConfig 
         text=torch.from_numpy(project(around.text, scaling, "text")),
         frames=torch.from_numpy(project(around.frames, scaling, "frame")),
         video=torch.from_numpy(around.video.astype(np.int64)),
-        hubs=tuple(hubs),
+        hubs=reading,
     )
 
 

@@ -125,7 +125,8 @@ class Supervised:
             return self.frozen
         if self.sampler is None:
             return model.embed(self.inputs)
-        states = torch.cat([part.state for part in self.train.values()])[torch.from_numpy(rows)].unique()
+        named = torch.cat([part.state for part in self.train.values()])[torch.from_numpy(rows)]
+        states = torch.from_numpy(np.unique(named.numpy()))
         sampled = self.sampler.sample(states, seed=int(torch.randint(2**62, ())))
         found = model.embed(sampled.inputs).index_select(0, sampled.seeds)
         return torch.zeros(len(self.inputs.video), found.shape[1]).index_copy(0, states, found)
