@@ -12,7 +12,6 @@ NO_CODE = {
     "data/readers/protocol.py",
     "data/schema.py",
     "__main__.py",
-    "rating/netgpt/config.py",
 }
 
 

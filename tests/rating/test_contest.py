@@ -99,3 +99,5 @@ def test_an_ablation_changes_one_choice() -> None:
     made = {e.name: e.make(replace(base, threads=1)) for e in entries(ablations=True)}
     assert made["8 graph tokens"].config.backbone.graph_tokens == 8  # type: ignore[attr-defined]
     assert made["compatible graph"].config.graph.schema == "compatible"  # type: ignore[attr-defined]
+    recent = made["recent 10 members of a hub"].config.graph  # type: ignore[attr-defined]
+    assert (recent.hub_reading, recent.recent_k) == ("recent", 10)

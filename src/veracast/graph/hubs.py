@@ -54,6 +54,21 @@ class Hub:
         return len(self.state)
 
 
+@dataclass(frozen=True)
+class Listed:
+    """A hub whose readers' members are listed, some or all of them: what `read` sums over in place of the walk.
+
+    source, target (edges,) int64: the state read and the reader; age_days (edges,) float32: from the member's birth to the
+    reader's time; scale (states,) float32: members that each listed one stands for, 1 where the listed ones are all that counts.
+    """
+
+    name: str
+    source: Tensor
+    target: Tensor
+    age_days: Tensor
+    scale: Tensor
+
+
 class Read(NamedTuple):
     """What every state reads: the mean, (states, width), and the weight behind it, (states,), 0 where nobody was there."""
 
@@ -79,18 +94,30 @@ def hub(
     known, video, born = known[order], video[order], born[order].astype(np.float64)
     edges = np.flatnonzero(np.diff(key)) + 1 if len(key) else np.empty(0, dtype=np.int64)
     starts = np.concatenate([[0], edges, [len(key)]]).astype(np.int64)
-    before = _before(starts, state, known, video, time) if members == "latest" else np.full(len(key), -1)
+    before = latest_before(starts, state, known, video, time) if members == "latest" else np.full(len(key), -1)
     return Hub(name, members, starts, state, time, known, before.astype(np.int64), born, states)
 
 
-def read(hub: Hub, messages: Float[Tensor, "states width"], *, memory_days: float = NO_DECAY) -> Read:
+def read(hub: Hub | Listed, messages: Float[Tensor, "states width"], *, memory_days: float = NO_DECAY) -> Read:
     """The hub mean of `messages` for every state; a state in several hubs of one kind reads the weighted mean over all of them.
 
     memory_days: a member's weight falls to 1/e in so many days after it was born; infinite = a plain mean.
     """
+    if isinstance(hub, Listed):
+        return _read_listed(hub, messages, memory_days)
     rate = 0.0 if np.isinf(memory_days) else 1.0 / memory_days
     mean, weight = _Read.apply(messages, hub, rate)  # type: ignore[no-untyped-call]
     return Read(mean, weight)
+
+
+def _read_listed(hub: Listed, messages: Tensor, memory_days: float) -> Read:
+    """Sum over edges; index_select and index_add, because they alone add in a fixed order on every number of threads."""
+    weights = torch.exp(-hub.age_days / memory_days)
+    picked = messages.index_select(0, hub.source) * weights[:, None]
+    total = torch.zeros_like(messages).index_add(0, hub.target, picked)
+    weight = torch.zeros(len(messages)).index_add(0, hub.target, weights)
+    mean = total * torch.where(weight > _EMPTY, 1 / weight.clamp_min(_EMPTY), 0.0)[:, None]
+    return Read(mean, weight * hub.scale)
 
 
 class _Read(torch.autograd.Function):
@@ -134,7 +161,7 @@ def _moment_end(time: np.ndarray, first: int, stop: int) -> int:
 
 
 @numba.njit(cache=True)
-def _before(
+def latest_before(
     starts: np.ndarray, state: np.ndarray, known: np.ndarray, video: np.ndarray, time: np.ndarray
 ) -> np.ndarray:
     """State of the previous known membership of the same video in the same hub, strictly earlier, or -1."""

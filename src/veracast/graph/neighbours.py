@@ -1,9 +1,11 @@
-"""Neighbours of a state in its hubs, sampled: the ego graph for networks that cannot hold the whole graph.
+"""Some members of a state's hubs, listed: the most recent ones, or a uniform draw, without listing pairs.
 
-Neighbours of a state are the states of other videos in its hubs that were observed strictly before it, found in the hub's
-time order without listing pairs. `recent` takes the latest ones, `uniform` draws without replacement from all of them (by
-reservoir: a state shared by two hubs of one kind stands twice in the draw, once in the result). The
-draw of a state depends on (seed, state, hub kind, layer) alone: not on the batch that it is in.
+Who is a member is what hubs.py says: under `latest` every other video once, by its latest state observed strictly before
+the reader's time; under `all_pairs` every state up to and including the reader's day, itself too. A state in several hubs
+of one kind reads the members of all of them; one shared by two counts twice there, as it does in the running mean.
+
+`recent` takes the latest k, `uniform` draws k without replacement. A draw depends on the seed and on what the hub held by
+the reader's time, not on the batch, nor on anything that came later: later rows change neither numbers nor order before them.
 """
 
 from __future__ import annotations
@@ -14,86 +16,120 @@ from typing import Literal
 import numba
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
-from veracast.graph.hubs import Hub
+from veracast.graph.hubs import Hub, Listed, Members, latest_before
 
 Mode = Literal["recent", "uniform"]
+_SCAN = 4  # up to so many times k members are scanned (reservoir); of more, rows are drawn until k fit
 
 
 @dataclass(frozen=True)
 class Places:
-    """A hub by state: rows[starts[s] : starts[s + 1]] are the memberships of state s in it; video (states,)."""
+    """A hub by state. rows[starts[s] : starts[s + 1]] are the memberships of state s; total (states,): members of all its hubs.
+
+    rule: who is a member, the hub's own unless said otherwise; video (states,).
+    By membership, (m,): its video (whose); its members lie in rows low .. high - 1 and are `members` many; it is its video's
+    latest for readers up to `until` (days, minus infinity: never seen); stream: a number that names it by time and place in the hub.
+    """
 
     hub: Hub
+    rule: Members
+    video: np.ndarray
     starts: np.ndarray
     rows: np.ndarray
-    video: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    whose: np.ndarray
+    until: np.ndarray
+    members: np.ndarray
+    total: np.ndarray
+    stream: np.ndarray
 
 
-@dataclass(frozen=True)
-class Ego:
-    """nodes: states, seeds first, each once; per layer the edges (source, target) as places in `nodes`, and their hub kind."""
-
-    nodes: np.ndarray
-    source: tuple[np.ndarray, ...]
-    target: tuple[np.ndarray, ...]
-    kind: tuple[np.ndarray, ...]
-
-
-def places(hub: Hub, video: np.ndarray) -> Places:
-    """Index a hub by state."""
-    order = np.argsort(hub.state, kind="stable")
+def places(hub: Hub, video: np.ndarray, *, rule: Members | None = None) -> Places:
+    """Index a hub by state, in time linear in its memberships (but for sorting)."""
+    rule = rule or hub.members
+    before = hub.before if rule == hub.members else latest_before(hub.starts, hub.state, hub.known, video, hub.time)
     counts = np.bincount(hub.state, minlength=hub.states)
-    return Places(hub, np.concatenate([[0], np.cumsum(counts)]), order, video)
-
-
-def neighbours(place: Places, states: np.ndarray, k: int, *, mode: Mode, seed: int) -> np.ndarray:
-    """Up to k neighbours of each state, shape (states, k) int64, -1 after the last; under `recent` the latest first."""
-    hub = place.hub
     of_hub = np.repeat(np.arange(len(hub.starts) - 1), np.diff(hub.starts))
-    return np.asarray(
-        _neighbours(
-            hub.starts, hub.state, hub.time, hub.known, of_hub, place.starts, place.rows, place.video,
-            np.ascontiguousarray(states, dtype=np.int64), k, mode == "recent", np.uint64(seed),
-        )
-    )  # fmt: skip
-
-
-def recent_mean(place: Places, messages: Float[Tensor, "states width"], *, k: int) -> Float[Tensor, "states width"]:
-    """Mean over the k most recent neighbours of every state, 0 where it has none: the option beside the running hub mean."""
-    found = torch.from_numpy(neighbours(place, np.arange(len(messages)), k, mode="recent", seed=0))
-    there = found >= 0
-    picked = messages[found.clamp_min(0)] * there[:, :, None]
-    mean: Tensor = picked.sum(dim=1) / there.sum(dim=1).clamp_min(1)[:, None]
-    return mean
-
-
-def ego_graph(kinds: list[Places], seeds: np.ndarray, fan_out: tuple[int, ...], *, mode: Mode, seed: int) -> Ego:
-    """Neighbours of neighbours: fan_out[l] per hub kind in layer l. Nobody at or after a state's time is ever its neighbour."""
-    nodes = list(dict.fromkeys(int(s) for s in seeds))
-    known = {state: i for i, state in enumerate(nodes)}
-    frontier, layers = np.array(nodes, dtype=np.int64), []
-    for layer, k in enumerate(fan_out):
-        edges: list[tuple[int, int, int]] = []
-        for number, place in enumerate(kinds):
-            found = neighbours(place, frontier, k, mode=mode, seed=seed * 1_000_003 + layer * 101 + number)
-            for target, row in zip(frontier.tolist(), found.tolist(), strict=True):
-                for source in row:
-                    if source >= 0:
-                        if source not in known:
-                            known[source] = len(nodes)
-                            nodes.append(source)
-                        edges.append((known[source], known[target], number))
-        layers.append(np.array(edges, dtype=np.int64).reshape(-1, 3))
-        frontier = np.array(sorted({nodes[e[0]] for e in edges}), dtype=np.int64)
-    return Ego(
-        np.array(nodes, dtype=np.int64),
-        tuple(edges[:, 0] for edges in layers),
-        tuple(edges[:, 1] for edges in layers),
-        tuple(edges[:, 2] for edges in layers),
+    low = hub.starts[:-1][of_hub]
+    first, end = _moments(of_hub, hub.time)
+    high = end if rule == "all_pairs" else first
+    counted = hub.known if rule == "all_pairs" else hub.known & (before < 0)
+    joined = np.concatenate([[0], np.cumsum(counted)])
+    members = joined[high] - joined[low] - (before >= 0)
+    return Places(
+        hub=hub,
+        rule=rule,
+        video=video,
+        starts=np.concatenate([[0], np.cumsum(counts)]),
+        rows=np.argsort(hub.state, kind="stable"),
+        low=low,
+        high=high,
+        whose=video[hub.state],
+        until=_until(hub, of_hub, video) if rule == "latest" else np.where(hub.known, np.inf, -np.inf),
+        members=members,
+        total=np.bincount(hub.state, weights=members, minlength=hub.states),
+        stream=hub.time.view(np.uint64) + (np.arange(len(low)) - low).astype(np.uint64),
     )
+
+
+def _moments(of_hub: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every row the first row of its hub at its time, and the one after the last."""
+    begins = np.concatenate([[0], np.flatnonzero((np.diff(of_hub) != 0) | (np.diff(time) != 0)) + 1])
+    sizes = np.diff(np.concatenate([begins, [len(time)]]))
+    return np.repeat(begins, sizes), np.repeat(begins + sizes, sizes)
+
+
+def _until(hub: Hub, of_hub: np.ndarray, video: np.ndarray) -> np.ndarray:
+    """Time of the same video's next known membership in the same hub, (m,), infinite after the last, negative if not known."""
+    until = np.where(hub.known, np.inf, -np.inf)
+    known = np.flatnonzero(hub.known)
+    whose = video[hub.state]
+    order = known[np.lexsort((hub.time[known], whose[known], of_hub[known]))]
+    earlier, later = order[:-1], order[1:]
+    same = (of_hub[earlier] == of_hub[later]) & (whose[earlier] == whose[later])
+    until[earlier[same]] = hub.time[later[same]]
+    return until
+
+
+def listed_rows(place: Places, states: np.ndarray, k: int, *, mode: Mode, seed: int = 0, once: bool = False) -> np.ndarray:  # fmt: skip
+    """Up to k members of each state as rows of the hub, (states, k) int64, -1 after the last; under `recent` the latest first.
+
+    once: a state that is a member by two hubs is listed by one of them alone (`recent` only).
+    """
+    hub, wanted = place.hub, np.ascontiguousarray(states, dtype=np.int64)
+    common = (
+        hub.state, hub.time, place.until, place.whose, place.rule == "all_pairs",
+        place.starts, place.rows, place.low, place.high, wanted, k,
+    )  # fmt: skip
+    if mode == "recent":
+        return np.asarray(_recent(*common, once))
+    return np.asarray(_uniform(*common, place.members, place.stream, np.uint64(seed)))
+
+
+def neighbours(place: Places, states: np.ndarray, k: int, *, mode: Mode, seed: int = 0) -> np.ndarray:
+    """Up to k states that each state reads, each once, shape (states, k) int64, -1 after the last."""
+    rows = listed_rows(place, states, k, mode=mode, seed=seed, once=True)
+    found = np.where(rows >= 0, place.hub.state[rows] if len(place.hub.state) else -1, -1)
+    return found if mode == "recent" else np.asarray(_distinct(found))
+
+
+def listed(place: Places, readers: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Edges of listed rows (readers, k): state read, reader, days from the member's birth to the reader's time; each (edges,)."""
+    reader, column = np.nonzero(rows >= 0)
+    row, target = rows[reader, column], readers[reader]
+    at = place.hub.time[place.rows[place.starts[target]]]
+    return place.hub.state[row], target, at - place.hub.born[row]
+
+
+def recent_members(place: Places, k: int) -> Listed:
+    """The k most recent members of every state, found once: they alone are read, so their weight is all there is."""
+    states = np.arange(place.hub.states)
+    source, target, age = listed(place, states, listed_rows(place, states, k, mode="recent"))
+    return Listed(
+        place.hub.name, torch.from_numpy(source), torch.from_numpy(target), torch.from_numpy(age.astype(np.float32)), torch.ones(len(states))
+    )  # fmt: skip
 
 
 @numba.njit(cache=True)
@@ -106,61 +142,102 @@ def _mix(x: np.uint64) -> np.uint64:
 
 
 @numba.njit(cache=True)
-def _neighbours(
-    hub_starts: np.ndarray, state: np.ndarray, time: np.ndarray, known: np.ndarray, of_hub: np.ndarray, starts: np.ndarray,
-    rows: np.ndarray, video: np.ndarray, wanted: np.ndarray, k: int, recent: bool, seed: np.uint64,
+def _is_member(
+    here: int, row: int, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool
+) -> bool:  # fmt: skip
+    """Whether the row `here`, early enough, is read by the membership `row`."""
+    return bool(until[here] >= time[row] and (inclusive or whose[here] != whose[row]))
+
+
+@numba.njit(cache=True)
+def _recent(
+    state: np.ndarray, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool,
+    starts: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray, wanted: np.ndarray, k: int, once: bool,
 ) -> np.ndarray:  # fmt: skip
     out = np.full((len(wanted), k), -1, dtype=np.int64)
     for i in range(len(wanted)):
-        me, count = wanted[i], 0
-        if recent:
-            times = np.full(k, -np.inf)
-            for at in range(starts[me], starts[me + 1]):
-                row = rows[at]
-                here, low = row - 1, hub_starts[of_hub[row]]
-                while here >= low:
-                    if known[here] and time[here] < time[row] and video[state[here]] != video[me]:
-                        if count == k and time[here] <= times[k - 1]:
-                            break  # the rest of this hub is older still
-                        count = _insert(out[i], times, count, k, state[here], time[here])
-                    here -= 1
-        else:
-            seen = 0
-            for at in range(starts[me], starts[me + 1]):
-                row = rows[at]
-                for here in range(hub_starts[of_hub[row]], row):
-                    if known[here] and time[here] < time[row] and video[state[here]] != video[me]:
-                        if _listed(out[i], count, state[here]):
-                            continue  # a state shared by two of my hubs counts once
-                        seen += 1
-                        if count < k:
-                            out[i, count] = state[here]
-                            count += 1
-                        else:  # reservoir sampling (Vitter 1985), from a stream of this state's own
-                            draw = _mix(seed ^ _mix(np.uint64(me) * np.uint64(2654435761) + np.uint64(seen)))
-                            place = np.int64(draw % np.uint64(seen))
-                            if place < k:
-                                out[i, place] = state[here]
+        count = 0
+        for at in range(starts[wanted[i]], starts[wanted[i] + 1]):
+            row = rows[at]
+            for here in range(high[row] - 1, low[row] - 1, -1):
+                if count == k and time[here] <= time[out[i, k - 1]]:
+                    break  # the rest of this hub is older still
+                if not _is_member(here, row, time, until, whose, inclusive):
+                    continue
+                if not (once and _has_state(out[i], count, state, state[here])):
+                    count = _insert(out[i], count, k, here, time)
     return out
 
 
 @numba.njit(cache=True)
-def _listed(out: np.ndarray, count: int, state: int) -> bool:
+def _insert(out: np.ndarray, count: int, k: int, here: int, time: np.ndarray) -> int:
+    """Keep the k latest rows in order of time, latest first."""
+    j = count if count < k else k - 1
+    while j > 0 and time[out[j - 1]] < time[here]:
+        out[j] = out[j - 1]
+        j -= 1
+    out[j] = here
+    return min(count + 1, k)
+
+
+@numba.njit(cache=True)
+def _has_state(out: np.ndarray, count: int, state: np.ndarray, wanted: int) -> bool:
     for j in range(count):  # noqa: SIM110 - numba compiles no generators
-        if out[j] == state:
+        if state[out[j]] == wanted:
             return True
     return False
 
 
 @numba.njit(cache=True)
-def _insert(out: np.ndarray, times: np.ndarray, count: int, k: int, state: int, time: float) -> int:
-    """Keep the k latest states in order of time, latest first; a state already listed is not listed again."""
-    if _listed(out, count, state):
-        return count
-    last = count if count < k else k - 1
-    j = last
-    while j > 0 and times[j - 1] < time:
-        out[j], times[j] = out[j - 1], times[j - 1]
-        j -= 1
-    out[j], times[j] = state, time
-    return min(count + 1, k)
+def _uniform(
+    state: np.ndarray, time: np.ndarray, until: np.ndarray, whose: np.ndarray, inclusive: bool,
+    starts: np.ndarray, rows: np.ndarray, low: np.ndarray, high: np.ndarray, wanted: np.ndarray, k: int,
+    members: np.ndarray, stream: np.ndarray, seed: np.uint64,
+) -> np.ndarray:  # fmt: skip
+    out = np.full((len(wanted), k), -1, dtype=np.int64)
+    for i in range(len(wanted)):
+        # hubs without a member are passed over: one that only later states bring into being must not shift the draw
+        mine = [rows[at] for at in range(starts[wanted[i]], starts[wanted[i] + 1]) if members[rows[at]] > 0]
+        if len(mine) == 0:
+            continue
+        total, spread = 0, 0
+        for row in mine:
+            total += members[row]
+            spread += high[row] - low[row]
+        key = _mix(seed ^ _mix(stream[mine[0]]))
+        count, tries = 0, np.uint64(0)
+        if total <= _SCAN * k:
+            for row in mine:
+                for here in range(low[row], high[row]):
+                    if _is_member(here, row, time, until, whose, inclusive):
+                        count += 1
+                        # reservoir sampling (Vitter 1985)
+                        place = count - 1 if count <= k else np.int64(_mix(key + np.uint64(count)) % np.uint64(count))
+                        if place < k:
+                            out[i, place] = here
+            continue
+        while count < k:
+            at = np.int64(_mix(key + tries) % np.uint64(spread))
+            tries += np.uint64(1)
+            for row in mine:
+                if at < high[row] - low[row]:
+                    here = low[row] + at
+                    if _is_member(here, row, time, until, whose, inclusive) and here not in out[i, :count]:
+                        out[i, count] = here
+                        count += 1
+                    break
+                at -= high[row] - low[row]
+    return out
+
+
+@numba.njit(cache=True)
+def _distinct(states: np.ndarray) -> np.ndarray:
+    """Each row's states once, in order, -1 after the last."""
+    out = np.full_like(states, -1)
+    for i in range(len(states)):
+        count = 0
+        for value in states[i]:
+            if value >= 0 and value not in out[i, :count]:
+                out[i, count] = value
+                count += 1
+    return out

@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veracast.graph.hubs import NO_DECAY, Hub, read
+from veracast.graph.hubs import NO_DECAY, Hub, Listed, read
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class GraphInputs:
     text: Float[Tensor, "videos text"]
     frames: Float[Tensor, "videos frames"]
     video: Int[Tensor, " states"]
-    hubs: tuple[Hub, ...]
+    hubs: tuple[Hub | Listed, ...]
 
 
 class ResidualRGCN(nn.Module):
@@ -96,7 +96,7 @@ class ResidualRGCN(nn.Module):
         return torch.as_tensor(self.norm(torch.cat([own, content, together, *parts, about], dim=1)))
 
     def _layer(
-        self, layer: int, hubs: Sequence[Hub], unexplained: Tensor, effects: list[Tensor], parts: list[Tensor]
+        self, layer: int, hubs: Sequence[Hub | Listed], unexplained: Tensor, effects: list[Tensor], parts: list[Tensor]
     ) -> list[Tensor]:
         total, found = sum(effects), []
         for i, (hub, effect) in enumerate(zip(hubs, effects, strict=True)):

@@ -20,7 +20,7 @@ def graph_statistics(graph: Graph) -> pl.DataFrame:
     video = graph.states["video"].to_numpy().astype(np.int64)
     for hub in graph.hubs:
         sizes = np.diff(hub.starts)
-        near = neighbours(places(hub, video), np.arange(graph.size), 1, mode="recent", seed=0)
+        near = neighbours(places(hub, video, rule="latest"), np.arange(graph.size), 1, mode="recent")
         rows.append(
             {
                 "part": "hub",
@@ -44,7 +44,7 @@ def neighbourhoods(graph: Graph, samples: pl.DataFrame, *, main: str) -> pl.Data
     at, ids = graph.states["at"].cast(pl.Int64).to_numpy() / 3.6e9, graph.states["video_id"].to_list()
     rows = []
     for hub in graph.hubs:
-        found = neighbours(places(hub, video), states, PER_HUB, mode="recent", seed=0)
+        found = neighbours(places(hub, video, rule="latest"), states, PER_HUB, mode="recent")
         for state, others in zip(states.tolist(), found.tolist(), strict=True):
             for rank, other in enumerate((o for o in others if o >= 0), start=1):
                 count = float(np.expm1(graph.numbers[other, column])) if graph.mask[other, column] else None

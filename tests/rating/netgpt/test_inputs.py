@@ -11,6 +11,7 @@ import torch
 
 from tests.rating.netgpt.conftest import World
 from veracast.graph.build import NUMBERS
+from veracast.graph.hubs import read
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.inputs import Scaling, aim, columns_scaled, fit_scaling, graph_inputs, project
 
@@ -51,6 +52,22 @@ def test_a_source_without_words_pictures_or_hubs_reads_as_nothing(world: World) 
     inputs = graph_inputs(bare, scaling)
     assert [h.name for h in inputs.hubs] == list(scaling.hubs) and sum(h.memberships for h in inputs.hubs) == 0
     assert inputs.frames.abs().sum() == 0
+
+
+def test_recent_reading_lists_the_most_recent_members_and_all_of_them_are_the_running_mean(world: World) -> None:
+    scaling = fit_scaling(world.around, world.train["cold"], config=GraphConfig())
+    running = graph_inputs(world.around, scaling).hubs
+    messages = torch.randn(world.around.graph.size, 2, generator=torch.Generator().manual_seed(0))
+    few, many = (
+        graph_inputs(world.around, scaling, config=GraphConfig(hub_reading="recent", recent_k=k)).hubs for k in (2, 3000)
+    )  # fmt: skip
+    assert [hub.name for hub in few] == [hub.name for hub in many] == list(scaling.hubs)
+    for short, listed, walked in zip(few, many, running, strict=True):
+        truth = read(walked, messages, memory_days=14.0)
+        found = read(listed, messages, memory_days=14.0)
+        torch.testing.assert_close(found.mean, truth.mean, atol=1e-5, rtol=0)
+        torch.testing.assert_close(found.weight, truth.weight, atol=1e-4, rtol=1e-5)
+        assert torch.equal(read(short, messages).weight, read(walked, messages).weight.round().clamp_max(2))
 
 
 def test_aim_of_a_label_without_a_date_is_zero(world: World) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 
 from tests.rating.netgpt.conftest import World
+from veracast.graph.compatible_network import CompatibleRGCN
+from veracast.graph.hubs import Hub, hub
 from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.inputs import fit_scaling, graph_inputs
@@ -57,6 +60,40 @@ def test_the_parts_of_a_batch_add_up(world: World) -> None:
         parts = [objective.loss(model, part) for part in np.array_split(np.arange(objective.rows), 3)]
     torch.testing.assert_close(sum(p.loss for p in parts), whole.loss)
     assert abs(sum(p.weight for p in parts) - whole.weight) < 1e-5
+
+
+@pytest.mark.parametrize("schema", ["improved", "compatible"])
+def test_a_loss_on_ego_graphs_is_the_loss_on_the_whole_graph_where_all_members_are_drawn(
+    world: World, schema: str
+) -> None:
+    model, inputs, rows = ready(world)
+    if schema == "compatible":
+        model, inputs = published(world, model, inputs)
+    model.eval()
+    some = np.random.default_rng(0).permutation(sum(int((~r.held).sum()) for r in rows.values()))[:60]
+    whole, sampled, few = (Supervised(inputs, rows, fan_out=f) for f in ((), (5000, 5000), (2, 2)))
+    with torch.no_grad():
+        torch.testing.assert_close(sampled.loss(model, some), whole.loss(model, some), atol=1e-5, rtol=1e-5)
+        losses = []
+        for seed in (1, 1, 2):
+            torch.manual_seed(seed)
+            losses.append(few.loss(model, some).loss.item())
+        assert losses[0] == losses[1] != losses[2]  # a new draw at every step, from the step's own noise
+        assert few.validation_loss(model) == whole.validation_loss(model)
+
+
+def published(world: World, model: GraphStage, inputs: GraphInputs) -> tuple[GraphStage, GraphInputs]:
+    """The published network on its own hubs, over the same states."""
+    topic = next(h for h in inputs.hubs if isinstance(h, Hub) and h.name == "topic")
+    pairs = hub(
+        "topic", members="all_pairs", key=np.repeat(np.arange(len(topic.starts) - 1), np.diff(topic.starts)), state=topic.state,
+        time=np.floor(topic.time), known=np.ones(len(topic.state), dtype=bool), video=world.around.video[topic.state],
+        born=topic.born, states=topic.states,
+    )  # fmt: skip
+    inputs = replace(inputs, hubs=(pairs,))
+    torch.manual_seed(0)
+    network = CompatibleRGCN(NetworkConfig(own=16), inputs)
+    return GraphStage(network, network.width, tuple(model.heads)), inputs
 
 
 def test_validation_videos_are_not_trained_on(world: World) -> None:

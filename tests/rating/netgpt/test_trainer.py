@@ -42,3 +42,18 @@ def test_self_supervised_pretraining_then_heads(world: World, tmp_path: Path) ->
     pretext = model.curves.filter(stage="stage1-self-supervised", split="train")["loss"].to_list()
     assert len(pretext) == 10 and pretext[-1] < pretext[0]
     assert np.isfinite(outlooks(model, world.test["cold"], "cold", see(model, world.around)).final.main.numpy()).all()
+
+
+def test_stage_1_learns_on_ego_graphs_and_from_recent_members(world: World, tmp_path: Path) -> None:
+    """Twice the same training is the same weights; what it learnt beats the best constant, as on whole graphs."""
+    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=20, fan_out=(5, 5), batch=256))
+    recent = replace(CONFIG, graph=replace(CONFIG.graph, hub_reading="recent", recent_k=5))
+    found = {}
+    for name, config in (("sampled", sampled), ("again", sampled), ("recent", recent), ("running", CONFIG)):
+        model = train(world.train, world.around, config, main="views", folder=tmp_path / name, seed=0)
+        samples = world.test["cold"]
+        found[name] = outlooks(model, samples, "cold", see(model, world.around)).graph.main
+        truth = torch.tensor(samples["y_views"].to_numpy())
+        assert (found[name] - truth).abs().mean() < 0.95 * (truth - truth.median()).abs().mean()
+    assert torch.equal(found["sampled"], found["again"])
+    assert not torch.equal(found["recent"], found["running"])

@@ -6,6 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from veracast.core.errors import ConfigError
+
 
 @dataclass(frozen=True)
 class GraphConfig:
@@ -20,16 +22,24 @@ class GraphConfig:
     channels: int = 6
     layers: int = 2
     memories_days: tuple[float, ...] = (0.0, 14.0)  # half-lives of what a hub remembers; 0 = never fades
+    hub_reading: Literal["running", "recent"] = "running"  # mean over all members before, or over the most recent ones
+    recent_k: int = 10  # members of a hub that `recent` reads
     dropout: float = 0.2
     text_dropout: float = 0.3
+
+    def __post_init__(self) -> None:
+        if self.recent_k < 1:
+            raise ConfigError([f"graph.recent_k is {self.recent_k}, expected 1 or more"])
 
 
 @dataclass(frozen=True)
 class Stage1Config:
-    """Heterogeneous graph pretraining, full batch."""
+    """Heterogeneous graph pretraining, full batch unless fan_out says otherwise."""
 
     objective: Literal["supervised", "self-supervised", "none"] = "supervised"
     epochs: int = 120
+    fan_out: tuple[int, ...] = ()  # members drawn per kind of hub, one number per layer; the released code draws 50
+    batch: int = 1024  # rows per step, where fan_out is given
     lr: float = 5e-3
     weight_decay: float = 0.05
     evaluate_every: int = 10  # epochs between two looks at the validation videos
@@ -100,3 +110,20 @@ class NetGPTConfig:
     validation_rows: int = 400  # of them, how many the language model reads, kinds of state in equal parts
     threads: int = 2
     checkpoint_every_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        fan_out, faults = self.stage1.fan_out, []
+        if fan_out and (len(fan_out) != self.graph.layers or min(fan_out) < 1):
+            faults.append(
+                f"stage1.fan_out is {fan_out}, expected {self.graph.layers} numbers of 1 or more, one per graph.layers"
+            )
+        if fan_out and self.stage1.batch < 1:
+            faults.append(f"stage1.batch is {self.stage1.batch}, expected 1 or more")
+        if fan_out and self.stage1.objective == "self-supervised":
+            faults.append("stage1.objective self-supervised learns from the whole graph -> leave stage1.fan_out empty")
+        if fan_out and self.graph.hub_reading == "recent":
+            faults.append(
+                "stage1.fan_out draws from all members of a hub -> graph.hub_reading = running, or leave it empty"
+            )
+        if faults:
+            raise ConfigError(faults)

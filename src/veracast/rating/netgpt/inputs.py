@@ -22,7 +22,8 @@ from veracast.core.files import write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.data.dataset import Dataset
 from veracast.graph.build import HUBS, NUMBERS, Graph, build
-from veracast.graph.hubs import Hub
+from veracast.graph.hubs import Hub, Listed
+from veracast.graph.neighbours import places, recent_members
 from veracast.graph.network import GraphInputs
 from veracast.models.frame_vectors import video_frames
 from veracast.models.text_store import text_vectors
@@ -121,8 +122,11 @@ def fit_scaling(around: Surroundings, samples: pl.DataFrame, *, config: GraphCon
     return Scaling(arrays, tuple(hub.name for hub in graph.hubs), graph.platforms, columns)
 
 
-def graph_inputs(around: Surroundings, scaling: Scaling) -> GraphInputs:
-    """The scaled tensors of a graph; hubs and platforms in the training's order, empty where this graph has none."""
+def graph_inputs(around: Surroundings, scaling: Scaling, *, config: GraphConfig = GraphConfig()) -> GraphInputs:
+    """The scaled tensors of a graph; hubs and platforms in the training's order, empty where this graph has none.
+
+    config: how hubs are read; the k most recent members of `hub_reading = "recent"` are found here, once.
+    """
     graph, arrays = around.graph, scaling.arrays
     scaled = (graph.numbers - arrays["number_mean"]) / arrays["number_sd"] * graph.mask
     numbers = np.concatenate([np.clip(scaled, -2 * _CLIP, 2 * _CLIP), graph.mask], axis=1).astype(np.float32)
@@ -130,6 +134,10 @@ def graph_inputs(around: Surroundings, scaling: Scaling) -> GraphInputs:
     platform = torch.from_numpy(codes[graph.states["platform"].to_numpy()])
     onehot = F.one_hot(platform.clamp_min(0), len(scaling.platforms)).float() * (platform >= 0)[:, None]
     by_name = {hub.name: hub for hub in graph.hubs}
+    hubs = tuple(by_name.get(name) or _empty(name, graph.size) for name in scaling.hubs)
+    reading: tuple[Hub | Listed, ...] = hubs
+    if config.hub_reading == "recent":
+        reading = tuple(recent_members(places(hub, around.video), config.recent_k) for hub in hubs)
     return GraphInputs(
         numbers=torch.from_numpy(numbers),
         fixed=(*FIXED, *(len(NUMBERS) + i for i in FIXED)),
@@ -137,7 +145,7 @@ def graph_inputs(around: Surroundings, scaling: Scaling) -> GraphInputs:
         text=torch.from_numpy(project(around.text, scaling, "text")),
         frames=torch.from_numpy(project(around.frames, scaling, "frame")),
         video=torch.from_numpy(around.video.astype(np.int64)),
-        hubs=tuple(by_name.get(name) or _empty(name, graph.size) for name in scaling.hubs),
+        hubs=reading,
     )
 
 

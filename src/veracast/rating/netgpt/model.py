@@ -139,7 +139,7 @@ class Seen:
 
 def see(model: NetGPT, around: Surroundings) -> Seen:
     """Embed all states of a data set."""
-    inputs = graph_inputs(around, model.scaling)
+    inputs = graph_inputs(around, model.scaling, config=model.config.graph)
     if model.graph is None:
         return Seen(around, inputs, torch.zeros(around.graph.size, 0))
     model.graph.eval()
@@ -260,7 +260,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"no finished NetGPT ({error!r})", file=str(path), remedy="train it again") from error
     if head["parts"]["graph"]:
-        model.graph = new_graph(config, graph_inputs(around, model.scaling), kinds, seed=0)
+        model.graph = new_graph(config, graph_inputs(around, model.scaling, config=config.graph), kinds, seed=0)
         model.graph.load_state_dict(load_weights(folder / "graph.safetensors", model.graph.state_dict()))
     if (folder / "heads.safetensors").is_file():
         model.heads = _load_heads(load_weights(folder / "heads.safetensors"), config)

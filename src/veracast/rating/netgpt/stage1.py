@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veracast.core.protocols import LEVELS
+from veracast.graph.ego import ego_sampler
 from veracast.graph.hubs import read
 from veracast.graph.network import GraphInputs
 from veracast.models.loop import LossSum
@@ -87,10 +88,17 @@ class GraphStage(nn.Module):
 
 
 class Supervised:
-    """The objective: rows of all kinds, one after the other; every kind's weights sum to 1."""
+    """The objective: rows of all kinds, one after the other; every kind's weights sum to 1.
 
-    def __init__(self, inputs: GraphInputs, rows: Mapping[str, Rows], *, released: bool = False, frozen: Tensor | None = None) -> None:  # fmt: skip
+    fan_out: learn on ego graphs around the rows of each batch, drawn anew at every step from torch's generator (which the
+    loop seeds by the step); empty = on the whole graph. Validation reads the whole graph either way.
+    """
+
+    def __init__(
+        self, inputs: GraphInputs, rows: Mapping[str, Rows], *, released: bool = False, frozen: Tensor | None = None, fan_out: tuple[int, ...] = ()
+    ) -> None:  # fmt: skip
         self.inputs, self.released, self.frozen = inputs, released, frozen
+        self.sampler = ego_sampler(inputs, fan_out) if fan_out and frozen is None else None
         self.train = {kind: r.at(torch.nonzero(~r.held)[:, 0]) for kind, r in rows.items()}
         self.held = {kind: r.at(torch.nonzero(r.held & r.asked)[:, 0]) for kind, r in rows.items()}
         ends = np.cumsum([0, *(len(r) for r in self.train.values())])
@@ -99,7 +107,7 @@ class Supervised:
 
     def loss(self, model: GraphStage, rows: np.ndarray) -> LossSum:
         """Sum over the named rows."""
-        embedding = self.frozen if self.frozen is not None else model.embed(self.inputs)
+        embedding = self._embedding(model, rows)
         total, weight = torch.zeros(()), 0.0
         for kind, (low, high) in self.span.items():
             inside = rows[(rows >= low) & (rows < high)] - low
@@ -110,6 +118,18 @@ class Supervised:
                 total = total + (row_losses(model.say(embedding, chosen), chosen, released=self.released) * share).sum()
                 weight += float(share.sum()) / len(self.span)
         return LossSum(total, weight)
+
+    def _embedding(self, model: GraphStage, rows: np.ndarray) -> Tensor:
+        """Of all states (states, width); under sampling only those of the named rows are filled in."""
+        if self.frozen is not None:
+            return self.frozen
+        if self.sampler is None:
+            return model.embed(self.inputs)
+        named = torch.cat([part.state for part in self.train.values()])[torch.from_numpy(rows)]
+        states = torch.from_numpy(np.unique(named.numpy()))
+        sampled = self.sampler.sample(states, seed=int(torch.randint(2**62, ())))
+        found = model.embed(sampled.inputs).index_select(0, sampled.seeds)
+        return torch.zeros(len(self.inputs.video), found.shape[1]).index_copy(0, states, found)
 
     def validation_loss(self, model: GraphStage) -> float:
         """Mean over the asked rows of validation videos, kinds in equal parts."""

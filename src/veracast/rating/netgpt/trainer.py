@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from zlib import crc32
 
@@ -152,7 +153,7 @@ def _prior(rows: Rows) -> Prior:
 
 def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
     config, stage = model.config, model.config.stage1
-    inputs = graph_inputs(around, model.scaling)
+    inputs = graph_inputs(around, model.scaling, config=config.graph)
     graph, frozen = new_graph(config, inputs, model.kinds, seed=work.seed), None
     if stage.objective == "self-supervised":
         add_pretext(graph, inputs.numbers.shape[1] // 2)
@@ -183,7 +184,8 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
 def _supervise(
     model: NetGPT, graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None, work: _Work, stage: str
 ) -> None:  # fmt: skip
-    objective = Supervised(inputs, rows, released=model.config.stage1.released_loss, frozen=frozen)
+    stage1 = model.config.stage1
+    objective = Supervised(inputs, rows, released=stage1.released_loss, frozen=frozen, fan_out=stage1.fan_out)
     work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage)
 
 
@@ -201,9 +203,10 @@ def _fold(table: pl.DataFrame, rows: Rows, fold: int, folds: int) -> torch.Tenso
 
 def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     stage = config.stage1
+    batch = min(rows, stage.batch) if stage.fan_out else rows
     return LoopConfig(
-        epochs=stage.epochs, batch_size=rows, micro_batch=rows, lr=stage.lr, weight_decay=stage.weight_decay,
-        warmup_share=0.3, evaluate_every=stage.evaluate_every, patience=stage.patience, threads=config.threads,
+        epochs=stage.epochs, batch_size=batch, micro_batch=batch, lr=stage.lr, weight_decay=stage.weight_decay,
+        warmup_share=0.3, evaluate_every=stage.evaluate_every * ceil(rows / batch), patience=stage.patience, threads=config.threads,
     )  # fmt: skip
 
 
