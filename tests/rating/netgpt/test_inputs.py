@@ -11,8 +11,11 @@ import torch
 
 from tests.rating.netgpt.conftest import World
 from veracast.graph.build import NUMBERS
+from veracast.graph.compatible_network import CompatibleRGCN
+from veracast.graph.network import NetworkConfig, ResidualRGCN
 from veracast.rating.netgpt.config import GraphConfig
-from veracast.rating.netgpt.inputs import Scaling, aim, columns_scaled, fit_scaling, graph_inputs, project
+from veracast.rating.netgpt.extras import with_extras
+from veracast.rating.netgpt.inputs import Scaling, aim, columns_scaled, fit_scaling, graph_inputs, has_vector, project
 
 
 def test_scaled_numbers_have_mean_0_and_deviation_1_on_training_states(world: World) -> None:
@@ -67,3 +70,55 @@ def test_columns_carry_their_mask(world: World) -> None:
     place = scaling.columns.index("f_ln_likes")
     assert found[:, place].tolist() == [0, 0, 0]
     assert found[:, len(scaling.columns) + place].tolist() == [0, 0, 0]
+
+
+def thinned(world: World) -> World:
+    """The same world where the first video of training lacks frames and the second one text."""
+    frames, text = world.around.frames.copy(), world.around.text.copy()
+    first, second = videos_of(world)[:2]
+    frames[first], text[second] = np.nan, 0
+    return replace(world, around=replace(world.around, frames=frames, text=text))
+
+
+def videos_of(world: World) -> np.ndarray:
+    return np.unique(world.around.video[world.around.graph.rows(world.train["cold"])])
+
+
+def test_no_frames_and_frames_that_project_to_zero_are_told_apart(world: World) -> None:
+    gone = thinned(world)
+    without, _, middling = videos_of(world)[:3]
+    scaling = fit_scaling(gone.around, world.train["cold"], config=GraphConfig())
+    centre = gone.around.frames.copy()
+    centre[middling] = scaling.arrays["frame_mean"]  # the point that every axis calls 0
+    inputs = graph_inputs(replace(gone.around, frames=centre), scaling)
+    assert inputs.frames[without].tolist() == [0.0] * 8 + [0.0]
+    assert inputs.frames[middling].tolist() == [0.0] * 8 + [1.0]
+    assert torch.equal(inputs.frames[:, -1] == 0, torch.from_numpy(np.isnan(centre).any(axis=1)))
+
+
+def test_both_networks_and_the_boosted_trees_read_the_mask(world: World) -> None:
+    gone = thinned(world)
+    scaling = fit_scaling(gone.around, world.train["cold"], config=GraphConfig())
+    inputs = graph_inputs(gone.around, scaling)
+    flipped = replace(inputs, frames=torch.cat([inputs.frames[:, :-1], 1 - inputs.frames[:, -1:]], dim=1))
+    for network in (ResidualRGCN, CompatibleRGCN):
+        torch.manual_seed(0)
+        made = network(NetworkConfig(dropout=0, text_dropout=0), inputs).eval()
+        with torch.no_grad():
+            assert (made(inputs) - made(flipped)).abs().amax(dim=1).min() > 1e-4, network
+    columns = with_extras(world.train["cold"], gone.around, scaling, main="views")
+    without, wordless = (gone.around.titles["video_id"][int(v)] for v in videos_of(world)[:2])
+    assert set(columns.filter(pl.col("x_has_frame") == 0)["video_id"]) == {without}
+    assert set(columns.filter(pl.col("x_has_text") == 0)["video_id"]) == {wordless}
+
+
+def test_a_mask_that_never_varies_is_no_column(world: World, tmp_path: Path) -> None:
+    full = fit_scaling(world.around, world.train["cold"], config=GraphConfig())
+    assert full.gaps == () and graph_inputs(world.around, full).frames.shape[1] == 8
+    none = replace(world.around, frames=np.full_like(world.around.frames, np.nan))
+    assert fit_scaling(none, world.train["cold"], config=GraphConfig()).gaps == ()
+    some = fit_scaling(thinned(world).around, world.train["cold"], config=GraphConfig())
+    some.save(tmp_path)
+    assert Scaling.load(tmp_path).gaps == some.gaps == ("text", "frame")
+    bare = np.zeros((len(none.frames), 0), dtype=np.float32)  # a source without pictures at all
+    assert has_vector(bare, some, "frame").tolist() == [[0.0]] * len(bare)

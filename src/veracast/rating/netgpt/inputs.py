@@ -83,11 +83,12 @@ class Scaling:
     hubs: tuple[str, ...]
     platforms: tuple[str, ...]
     columns: tuple[str, ...]  # sample features (f_*) that the number tokens carry
+    gaps: tuple[str, ...] = ()  # "text", "frame": vectors that some training videos had and others lacked
 
     def save(self, folder: Path) -> None:
         """scaling.safetensors and scaling.json."""
         save_file({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, folder / "scaling.safetensors")
-        write_json(folder / "scaling.json", {"hubs": list(self.hubs), "platforms": list(self.platforms), "columns": list(self.columns)})  # fmt: skip
+        write_json(folder / "scaling.json", {"hubs": list(self.hubs), "platforms": list(self.platforms), "columns": list(self.columns), "gaps": list(self.gaps)})  # fmt: skip
 
     @staticmethod
     def load(folder: Path) -> Scaling:
@@ -96,7 +97,9 @@ class Scaling:
 
         head: dict[str, Any] = json.loads((folder / "scaling.json").read_text(encoding="utf-8"))
         arrays = load_file(folder / "scaling.safetensors")
-        return Scaling(arrays, tuple(head["hubs"]), tuple(head["platforms"]), tuple(head["columns"]))
+        return Scaling(
+            arrays, tuple(head["hubs"]), tuple(head["platforms"]), tuple(head["columns"]), tuple(head.get("gaps", ()))
+        )
 
 
 def fit_scaling(around: Surroundings, samples: pl.DataFrame, *, config: GraphConfig) -> Scaling:
@@ -118,7 +121,9 @@ def fit_scaling(around: Surroundings, samples: pl.DataFrame, *, config: GraphCon
         **_axes("text", around.text[videos], config.text_dims),
         **_axes("frame", around.frames[videos], config.frame_dims),
     }
-    return Scaling(arrays, tuple(hub.name for hub in graph.hubs), graph.platforms, columns)
+    vectors = {"text": around.text[videos], "frame": around.frames[videos]}
+    gaps = tuple(name for name, found in vectors.items() if len(np.unique(_there(found))) == 2)
+    return Scaling(arrays, tuple(hub.name for hub in graph.hubs), graph.platforms, columns, gaps)
 
 
 def graph_inputs(around: Surroundings, scaling: Scaling) -> GraphInputs:
@@ -134,8 +139,8 @@ def graph_inputs(around: Surroundings, scaling: Scaling) -> GraphInputs:
         numbers=torch.from_numpy(numbers),
         fixed=(*FIXED, *(len(NUMBERS) + i for i in FIXED)),
         platform=onehot,
-        text=torch.from_numpy(project(around.text, scaling, "text")),
-        frames=torch.from_numpy(project(around.frames, scaling, "frame")),
+        text=_with_mask(around.text, scaling, "text"),
+        frames=_with_mask(around.frames, scaling, "frame"),
         video=torch.from_numpy(around.video.astype(np.int64)),
         hubs=tuple(by_name.get(name) or _empty(name, graph.size) for name in scaling.hubs),
     )
@@ -146,10 +151,21 @@ def project(vectors: np.ndarray, scaling: Scaling, name: str) -> np.ndarray:
     axes = scaling.arrays[f"{name}_axes"]
     if vectors.shape[1] != axes.shape[0]:  # a source without texts or pictures at all
         return np.zeros((len(vectors), max(1, axes.shape[1])), dtype=np.float32)
-    there = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
+    there = _there(vectors)
     centred = np.where(there[:, None], np.nan_to_num(vectors) - scaling.arrays[f"{name}_mean"], 0.0)
     found = (centred @ axes / scaling.arrays[f"{name}_sd"]).astype(np.float32)
     return found if found.shape[1] else np.zeros((len(vectors), 1), dtype=np.float32)
+
+
+def has_vector(vectors: np.ndarray, scaling: Scaling, name: str) -> np.ndarray:
+    """1 where a video has the vector, 0 where `project` gives zeros for want of one, shape (videos, 1) float32.
+
+    No column, shape (videos, 0), where all training videos had it or all lacked it: nothing was learnt of the difference.
+    """
+    if name not in scaling.gaps:
+        return np.zeros((len(vectors), 0), dtype=np.float32)
+    fits = vectors.shape[1] == scaling.arrays[f"{name}_axes"].shape[0]
+    return (_there(vectors) & fits).astype(np.float32)[:, None]
 
 
 def aim(samples: pl.DataFrame) -> np.ndarray:
@@ -175,7 +191,7 @@ def columns_scaled(samples: pl.DataFrame, scaling: Scaling) -> np.ndarray:
 
 def _axes(name: str, vectors: np.ndarray, dims: int) -> dict[str, np.ndarray]:
     """Mean, first principal axes (dim, dims) and the deviation along the first one."""
-    there = vectors[np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)] if vectors.shape[1] else vectors[:0]
+    there = vectors[_there(vectors)]
     width = vectors.shape[1]
     if len(there) < 2:
         empty = {"mean": np.zeros(width), "axes": np.zeros((width, 0)), "sd": np.ones(1)}
@@ -189,6 +205,17 @@ def _axes(name: str, vectors: np.ndarray, dims: int) -> dict[str, np.ndarray]:
     sd = max(float(np.sqrt(max(values[-1], 0.0))), 1e-6)
     found = {"mean": mean, "axes": axes, "sd": np.array([sd])}
     return {f"{name}_{k}": v.astype(np.float32) for k, v in found.items()}
+
+
+def _there(vectors: np.ndarray) -> np.ndarray:
+    """Which videos have a vector, shape (videos,): neither a row of NaN (no frames) nor of zeros (no text)."""
+    return np.asarray(np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1))
+
+
+def _with_mask(vectors: np.ndarray, scaling: Scaling, name: str) -> torch.Tensor:
+    return torch.from_numpy(
+        np.concatenate([project(vectors, scaling, name), has_vector(vectors, scaling, name)], axis=1)
+    )
 
 
 def _nan(statistic: Any, table: np.ndarray) -> np.ndarray:
