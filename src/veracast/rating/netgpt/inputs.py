@@ -165,7 +165,7 @@ def has_vector(vectors: np.ndarray, scaling: Scaling, name: str) -> np.ndarray:
     if name not in scaling.gaps:
         return np.zeros((len(vectors), 0), dtype=np.float32)
     fits = vectors.shape[1] == scaling.arrays[f"{name}_axes"].shape[0]
-    return (_there(vectors) & fits).astype(np.float32)[:, None]
+    return np.asarray(_there(vectors) & fits).astype(np.float32)[:, None]
 
 
 def aim(samples: pl.DataFrame) -> np.ndarray:
