@@ -54,6 +54,7 @@ ABLATIONS: Mapping[str, Change] = {
     "1 graph token": lambda c: replace(c, backbone=replace(c.backbone, graph_tokens=1)),
     "8 graph tokens": lambda c: replace(c, backbone=replace(c.backbone, graph_tokens=8)),
     "without frames": lambda c: replace(c, graph=replace(c.graph, frames="none")),
+    "self-supervised frame encoder": lambda c: replace(c, graph=replace(c.graph, frames="ssl")),
     "compatible graph": lambda c: replace(c, graph=replace(c.graph, schema="compatible")),
 }
 

@@ -7,15 +7,30 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 import torch
 
 from tests.rating.netgpt.conftest import World
+from veracast.data.dataset import open_dataset
+from veracast.data.world import WorldConfig
+from veracast.data.world_write import write_dataset
 from veracast.graph.build import NUMBERS
 from veracast.graph.compatible_network import CompatibleRGCN
 from veracast.graph.network import NetworkConfig, ResidualRGCN
+from veracast.models import text_store
+from veracast.models.frame_encoder import FrameEncoder, TrainedEncoder
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.extras import with_extras
-from veracast.rating.netgpt.inputs import Scaling, aim, columns_scaled, fit_scaling, graph_inputs, has_vector, project
+from veracast.rating.netgpt.inputs import (
+    Scaling,
+    aim,
+    columns_scaled,
+    fit_scaling,
+    graph_inputs,
+    has_vector,
+    project,
+    surroundings,
+)
 
 
 def test_scaled_numbers_have_mean_0_and_deviation_1_on_training_states(world: World) -> None:
@@ -54,6 +69,17 @@ def test_a_source_without_words_pictures_or_hubs_reads_as_nothing(world: World) 
     inputs = graph_inputs(bare, scaling)
     assert [h.name for h in inputs.hubs] == list(scaling.hubs) and sum(h.memberships for h in inputs.hubs) == 0
     assert inputs.frames.abs().sum() == 0
+
+
+def test_the_frame_encoder_must_be_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_store, "load_encoder", lambda name: lambda texts: np.ones((len(texts), 2)))
+    write_dataset(WorldConfig(videos=12, seed=1), tmp_path / "w")
+    dataset, config, store = open_dataset(tmp_path / "w"), GraphConfig(frames="ssl"), tmp_path / "store"
+    encoder = TrainedEncoder(FrameEncoder().eval())
+    with pytest.raises(ValueError, match="expected the trained encoder"):
+        surroundings(dataset, main="views", fans="lagged", config=config, store=store)
+    found = surroundings(dataset, main="views", fans="lagged", config=config, encoder=encoder, store=store)
+    assert found.frames.shape == (12, 128) and found.encoder is encoder
 
 
 def test_aim_of_a_label_without_a_date_is_zero(world: World) -> None:

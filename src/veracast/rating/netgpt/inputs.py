@@ -6,7 +6,7 @@ on training videos and saved with the model, so that a fresh export is read with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +24,9 @@ from veracast.data.dataset import Dataset
 from veracast.graph.build import HUBS, NUMBERS, Graph, build
 from veracast.graph.hubs import Hub
 from veracast.graph.network import GraphInputs
-from veracast.models.frame_vectors import video_frames
+from veracast.models.frame_encoder import TrainedEncoder
+from veracast.models.frame_tower import tower_vectors
+from veracast.models.frame_vectors import EncodeFrames, colour_layout, video_frames
 from veracast.models.text_store import text_vectors
 from veracast.rating.features import feature_columns
 from veracast.rating.netgpt.config import GraphConfig
@@ -47,6 +49,7 @@ class Surroundings:
     jpegs: Mapping[str, tuple[bytes, ...]] = field(
         default_factory=dict
     )  # frames of each video, where a model looks at them
+    encoder: TrainedEncoder | None = None  # of the frame vectors, where they come from a trained one
 
     @cached_property
     def video(self) -> np.ndarray:
@@ -55,24 +58,40 @@ class Surroundings:
 
 
 def surroundings(
-    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, pictures: bool = False, store: Path | None = None,
-    progress: Progress = SILENT,
+    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, pictures: bool = False, encoder: TrainedEncoder | None = None,
+    tower: str = "", store: Path | None = None, progress: Progress = SILENT,
 ) -> Surroundings:  # fmt: skip
-    """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too."""
+    """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too.
+
+    encoder, tower: what frames = ssl and frames = tower read frames with; store: of texts, in place of the cache's.
+    """
     with progress.step("propagation graph"):
         graph = build(dataset, main=main, fans=fans, schema=config.schema)
     videos = dataset.videos.sort("video_id")
     words = videos.select(pl.concat_str(["title", "description"], separator=" ", ignore_nulls=True)).to_series()
     text = text_vectors(words.to_list(), store=store, encoder=config.text_encoder, progress=progress)
     frames = np.zeros((videos.height, 0), dtype=np.float32)
-    if config.frames == "layout":
-        with progress.step("frame vectors"):
-            frames = video_frames(dataset.frames, videos["video_id"].to_list())
+    if config.frames != "none":
+        frames = video_frames(dataset.frames, videos["video_id"].to_list(), _encode_frames(config, encoder, tower, progress))  # fmt: skip
     jpegs: dict[str, tuple[bytes, ...]] = {}
     if pictures:
         grouped = dataset.frames.group_by("video_id", maintain_order=True).agg("jpeg")
         jpegs = {video: tuple(shown) for video, shown in grouped.iter_rows()}
-    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description"), jpegs)
+    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description"), jpegs, encoder)
+
+
+def _encode_frames(config: GraphConfig, encoder: TrainedEncoder | None, tower: str, progress: Progress) -> EncodeFrames:
+    if config.frames == "tower":
+        return lambda jpegs: tower_vectors(jpegs, name=tower, progress=progress)  # which tells of its own progress
+    if config.frames == "ssl" and encoder is None:
+        raise ValueError("frames = ssl: expected the trained encoder, got none")
+    encode = encoder.network.encode if encoder is not None else colour_layout
+
+    def told(jpegs: Sequence[bytes]) -> np.ndarray:
+        with progress.step("frame vectors"):
+            return encode(jpegs)
+
+    return told
 
 
 @dataclass(frozen=True)
