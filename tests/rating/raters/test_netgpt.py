@@ -220,7 +220,7 @@ def test_another_data_set_is_seen_by_the_saved_frame_encoder(
     np.testing.assert_allclose(again.predict(table), fitted.predict(table), atol=1e-5)
 
     there = loaded.bind(Study(other, "views", "lagged")).trained  # type: ignore[attr-defined]
-    encoder = here.around(SSL, encoder=fitted.trained.model.frames).encoder  # type: ignore[union-attr]
+    encoder = here.around(SSL, encoder=fitted.trained.model.frame_encoder).encoder  # type: ignore[union-attr]
     assert encoder is not None
     ids = sorted(other.videos["video_id"].to_list())
     expected = video_frames(other.frames, ids, encoder.network.encode)

@@ -85,7 +85,7 @@ class NetGPT:
     language: Language | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
     curves: pl.DataFrame = field(default_factory=pl.DataFrame)
-    frames: TrainedEncoder | None = None
+    frame_encoder: TrainedEncoder | None = None
 
     def say(self, embedding: Tensor, rows: Rows) -> Said:
         """Forecast of stage 1, or the prior where there is none."""
@@ -94,8 +94,8 @@ class NetGPT:
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         self.scaling.save(folder)
-        if self.frames is not None:
-            self.frames.save(folder / FRAMES)
+        if self.frame_encoder is not None:
+            self.frame_encoder.save(folder / FRAMES)
         if self.graph is not None:
             save_weights(self.graph.state_dict(), folder / "graph.safetensors")
         if self.boosted is not None:
@@ -262,7 +262,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
             },
             temperatures=head["temperatures"],
             curves=pl.read_parquet(folder / "curves.parquet"),
-            frames=around.encoder,
+            frame_encoder=around.encoder,
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"no finished NetGPT ({error!r})", file=str(path), remedy="train it again") from error

@@ -86,7 +86,12 @@ def train(
         for state, t in tables.items()
     }
     model = NetGPT(
-        config, main, tuple(tables), scaling, {kind: _prior(part) for kind, part in rows.items()}, frames=around.encoder
+        config,
+        main,
+        tuple(tables),
+        scaling,
+        {kind: _prior(part) for kind, part in rows.items()},
+        frame_encoder=around.encoder,
     )
     work = _Work(tables, rows, folder, seed, progress, config.checkpoint_every_s)
     if around.encoder is not None and around.encoder.curve.height:
