@@ -1,8 +1,9 @@
 """The boosted forecasts that stage 3 corrects, per state and target, out of fold on training rows.
 
-Two LightGBM models each: one on the as-of features, one that also gets text vectors, frames and hub means. Their errors
-differ: the second knows more at posting, and reads too much into it where counts are in hand. The share of each is the one
-with the least out-of-fold error: absolute error of a count, ranked probability score of the levels (Epstein 1969).
+Two LightGBM models each: one on the as-of features, one that is also told what stage 1 says of the video now and said of
+it at posting (posting.py; out of fold as well). Their errors differ, so their shares are those with the least out-of-fold
+error: absolute error of a count, ranked probability score of the levels (Epstein 1969). Where there are counts, a third
+model forecasts the growth of the driving count, and through it the level (through_rule.py).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from veracast.core.errors import InputError
 from veracast.core.files import new_folder, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.rating.evaluate import cross_fit
+from veracast.rating.netgpt import through_rule
 from veracast.rating.netgpt.rows import Rows
+from veracast.rating.netgpt.through_rule import Through
 from veracast.rating.raters.lightgbm import FittedLightGBM, LightGBM
 
 FOLDS = 4
@@ -33,20 +36,26 @@ SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True)
 class Boosted:
-    """models: (state, target) -> plain and strong model; shares: of the plain one; main: the counter beside the level."""
+    """models: (state, target) -> the plain model and the one told of the graph; shares: of the plain one; main: the counter
+    beside the level; through: state -> the level through the growth of the driving count."""
 
     main: str
     models: Mapping[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]]
     shares: Mapping[tuple[str, str], float]
+    through: Mapping[str, Through]
 
     def attach(self, rows: Rows, samples: pl.DataFrame) -> Rows:
-        """Rows with the base forecasts of samples that no model was trained on."""
+        """Rows with the base forecasts of samples (with graph columns) that no model was trained on."""
         found = {}
+        if not len(rows):
+            return rows
         for target in (self.main, "level"):
             key = (rows.kind, target)
-            if key in self.models and len(rows):
-                plain, strong = (_said(model, samples) for model in self.models[key])
-                found[target] = _mixed(plain, strong, self.shares[key])
+            if key in self.models:
+                plain, told = (_said(model, samples) for model in self.models[key])
+                found[target] = _mixed(plain, told, self.shares[key])
+        if rows.kind in self.through:
+            found[through_rule.TARGET] = self.through[rows.kind].probs(samples)
         return _with(rows, found, self.main)
 
     def save(self, folder: Path) -> None:
@@ -60,24 +69,30 @@ class Boosted:
                 place = folder / f"{state}-{target}" / str(number)
                 place.mkdir(parents=True)
                 model.save(place)
+        for state, found in self.through.items():
+            place = folder / f"{state}-{through_rule.TARGET}"
+            place.mkdir()
+            found.save(place)
 
     @staticmethod
     def load(folder: Path, *, main: str) -> Boosted:
         """Read what `save` wrote."""
-        places = sorted(p for p in folder.iterdir() if p.is_dir())
         named = json.loads((folder / "shares.json").read_text(encoding="utf-8"))
-        models, shares = {}, {}
-        for place in places:
+        models, shares, through = {}, {}, {}
+        for place in sorted(p for p in folder.iterdir() if p.is_dir()):
             state, _, target = place.name.partition("-")
-            plain, strong = (LightGBM().load(p) for p in sorted(place.iterdir()))
-            models[state, target], shares[state, target] = (plain, strong), named[place.name]
-        return Boosted(main, models, shares)
+            if target == through_rule.TARGET:
+                through[state] = Through.load(place)
+                continue
+            plain, told = (LightGBM().load(p) for p in sorted(place.iterdir()))
+            models[state, target], shares[state, target] = (plain, told), named[place.name]
+        return Boosted(main, models, shares, through)
 
 
 def fit_boosted(
     tables: Mapping[str, pl.DataFrame], rows: Mapping[str, Rows], *, main: str, seed: int, folder: Path, progress: Progress = SILENT
 ) -> tuple[Boosted, dict[str, Rows]]:  # fmt: skip
-    """Fit on the sample frames (with extras) of each state; the rows get forecasts by folds that never saw their video.
+    """Fit on the sample frames (with graph columns) of each state; the rows get forecasts by folds that never saw their video.
 
     The result is kept in folder/base: the same tables and seed read it back.
     """
@@ -98,23 +113,30 @@ def fit_boosted(
 def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: Progress) -> tuple[Boosted, dict[str, np.ndarray]]:  # fmt: skip
     models: dict[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]] = {}
     shares: dict[tuple[str, str], float] = {}
+    through: dict[str, Through] = {}
     out_of_fold: dict[str, np.ndarray] = {}
-    with progress.step("boosted base", total=2 * len(tables)) as advance:
+    with progress.step("boosted base", total=3 * len(tables)) as advance:
         for state, table in tables.items():
             for target in (main, "level"):
                 known = table[f"y_{target}"].is_not_null()
                 if int(known.sum()) >= MIN_ROWS:
-                    plain, strong = (_crossed(rater, table, known, target=target, seed=seed) for rater in RATERS)
+                    plain, told = (_crossed(rater, table, known, target=target, seed=seed) for rater in RATERS)
                     truth = table[f"y_{target}"].to_numpy()
-                    share = min(SHARES, key=lambda s: _error(_mixed(plain[1], strong[1], s), truth))
-                    models[state, target], shares[state, target] = (plain[0], strong[0]), share
-                    out_of_fold[f"{state}-{target}"] = _mixed(plain[1], strong[1], share)
+                    share = min(SHARES, key=lambda s: _error(_mixed(plain[1], told[1], s), truth))
+                    models[state, target], shares[state, target] = (plain[0], told[0]), share
+                    out_of_fold[f"{state}-{target}"] = _mixed(plain[1], told[1], share)
                 advance(1)
-    return Boosted(main, models, shares), out_of_fold
+            both = through_rule.knows_both_ends(table)
+            if int(both.sum()) >= through_rule.MIN_ROWS:
+                model, said = _crossed(RATERS[1], table, both, target=through_rule.TARGET, seed=seed)
+                through[state], z = through_rule.through(model, said, table)
+                out_of_fold[f"{state}-{through_rule.TARGET}"] = through[state].probs_at(z, table)
+            advance(1)
+    return Boosted(main, models, shares, through), out_of_fold
 
 
-def _mixed(plain: np.ndarray, strong: np.ndarray, share: float) -> np.ndarray:
-    return np.asarray(share * plain + (1 - share) * strong)
+def _mixed(plain: np.ndarray, told: np.ndarray, share: float) -> np.ndarray:
+    return np.asarray(share * plain + (1 - share) * told)
 
 
 def _error(said: np.ndarray, truth: np.ndarray) -> float:
@@ -147,10 +169,9 @@ def _read(place: Path, mark: str, rows: Mapping[str, Rows], main: str) -> tuple[
 
 
 def _attached(rows: Mapping[str, Rows], out_of_fold: Mapping[str, np.ndarray], main: str) -> dict[str, Rows]:
+    named = {target: f"-{target}" for target in (main, "level", through_rule.TARGET)}
     return {
-        state: _with(
-            part, {t: out_of_fold[f"{state}-{t}"] for t in (main, "level") if f"{state}-{t}" in out_of_fold}, main
-        )
+        state: _with(part, {t: out_of_fold[state + end] for t, end in named.items() if state + end in out_of_fold}, main)
         for state, part in rows.items()
     }
 
@@ -175,4 +196,6 @@ def _with(rows: Rows, found: Mapping[str, np.ndarray], main: str) -> Rows:
         changed["base_main"] = torch.from_numpy(found[main].astype(np.float32))
     if "level" in found:
         changed["base_probs"] = torch.from_numpy(found["level"].astype(np.float32))
+    if through_rule.TARGET in found:
+        changed["through"] = torch.from_numpy(found[through_rule.TARGET].astype(np.float32))
     return replace(rows, **changed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,9 +33,9 @@ from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import Boosted
 from veracast.rating.netgpt.config import NetGPTConfig
-from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import AIM, Scaling, Surroundings, graph_inputs
 from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
+from veracast.rating.netgpt.posting import graph_columns, graph_kinds, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, Said
 from veracast.rating.netgpt.stage3 import GraphHeads, Mix, Outlook, Part, correct, skip_vector
@@ -91,6 +91,13 @@ class NetGPT:
         """Forecast of stage 1, or the prior where there is none."""
         return self.graph.say(embedding, rows) if self.graph is not None else self.priors[rows.kind].say(rows)
 
+    def said_at_posting(self, embedding: Tensor, samples: pl.DataFrame, around: Surroundings) -> Said | None:
+        """What stage 1 said of the same videos and targets at posting; None where there were no counts to compare it with."""
+        if self.graph is None or not len(samples) or samples["state"][0] == "cold":
+            return None
+        rows = rows_of(posting(samples), "cold", graph=around.graph, scaling=self.scaling, main=self.main)
+        return self.graph.say(embedding, rows)
+
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         self.scaling.save(folder)
@@ -117,7 +124,7 @@ class NetGPT:
             "main": self.main,
             "kinds": list(self.kinds),
             "priors": {kind: [p.shift, list(p.log_probs)] for kind, p in self.priors.items()},
-            "mixes": {kind: [m.main, m.level, m.kept, list(m.shifts)] for kind, m in self.mixes.items()},
+            "mixes": {kind: asdict(mix) for kind, mix in self.mixes.items()},
             "shares": {kind: list(s) for kind, s in self.language.shares.items()} if self.language else {},
             "temperatures": dict(self.temperatures),
             "parts": {"graph": self.graph is not None, "base": self.boosted is not None, "language": self.language is not None},
@@ -157,10 +164,12 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
     """Forecasts of samples of one kind of state."""
     around = seen.around
     rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
-    if model.boosted is not None:
-        rows = model.boosted.attach(rows, with_extras(samples, around, model.scaling, main=model.main))
     with torch.no_grad():
         said = model.say(seen.embedding, rows)
+        prior = model.said_at_posting(seen.embedding, samples, around)
+    if model.boosted is not None:
+        rows = model.boosted.attach(rows, graph_columns(samples, rows, said, prior))
+    with torch.no_grad():
         base = model.mixes[kind].of(said, rows)
         skip = skip_vector(seen.embedding, rows, said)
         corrected = correct(base, model.heads.get(kind, {}), skip)
@@ -228,7 +237,7 @@ def new_language(config: NetGPTConfig, *, graph_width: int, numbers: int, kinds:
 
 
 def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...], *, seed: int) -> GraphStage:
-    """An untrained stage 1."""
+    """An untrained stage 1 for models of those kinds of state."""
     graph = config.graph
     sizes = NetworkConfig(
         own=graph.width, channels=graph.channels, layers=graph.layers, memories_days=tuple(d or float("inf") for d in graph.memories_days),
@@ -237,7 +246,7 @@ def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...],
     with torch.random.fork_rng():
         torch.manual_seed(torch_seed(seed, "stage1"))
         network = (CompatibleRGCN if graph.schema == "compatible" else ResidualRGCN)(sizes, inputs)
-        return GraphStage(network, network.width, kinds)
+        return GraphStage(network, network.width, graph_kinds(kinds))
 
 
 def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
@@ -256,10 +265,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
             scaling=Scaling.load(folder),
             priors={kind: Prior(shift, tuple(logs)) for kind, (shift, logs) in head["priors"].items()},
             boosted=Boosted.load(folder / "base", main=head["main"]) if head["parts"]["base"] else None,
-            mixes={
-                kind: Mix(main, level, kept, tuple(shifts))
-                for kind, (main, level, kept, shifts) in head["mixes"].items()
-            },
+            mixes={kind: Mix(**mix | {"shifts": tuple(mix["shifts"])}) for kind, mix in head["mixes"].items()},
             temperatures=head["temperatures"],
             curves=pl.read_parquet(folder / "curves.parquet"),
             frame_encoder=around.encoder,

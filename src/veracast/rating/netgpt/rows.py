@@ -25,7 +25,8 @@ class Rows:
 
     state (n,) int64; aim (n, 5); columns (n, 2 x columns); start (n,): ln count now, COLD_START at posting; main (n,): ln
     count at the target; level (n,) int64 or -1; weight (n,); asked, held (n,) bool: evaluated rows, validation rows.
-    base_main (n,), base_probs (n, 10): the boosted forecast, out of fold on training rows; NaN where there is none.
+    base_main (n,), base_probs (n, 10): the boosted forecast; through (n, 10): the levels of the boosted growth through the
+    level rule (through_rule.py). Out of fold on training rows; NaN where there is none.
     """
 
     kind: str
@@ -40,6 +41,7 @@ class Rows:
     held: Tensor
     base_main: Tensor
     base_probs: Tensor
+    through: Tensor
 
     def __len__(self) -> int:
         return len(self.state)
@@ -69,6 +71,7 @@ def rows_of(samples: pl.DataFrame, kind: str, *, graph: Graph, scaling: Scaling,
         held=torch.from_numpy(held_out(samples["video_id"], held_share)),
         base_main=_tensor(np.full(n, np.nan)),
         base_probs=_tensor(np.full((n, LEVELS), np.nan)),
+        through=_tensor(np.full((n, LEVELS), np.nan)),
     )
 
 

@@ -15,7 +15,7 @@ could not be computed is NaN, never a default.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,7 +33,7 @@ from veracast.rating.netgpt.stage1 import Said
 MAIN_BETA = 0.05
 EXPECTED_WEIGHT = 0.2
 MIN_PROB = 1e-4
-_STEPS = np.linspace(0.0, 1.0, 11)
+_STEPS, _FEW_STEPS = np.linspace(0.0, 1.0, 11), np.linspace(0.0, 1.0, 6)
 Part = Literal["main", "level"]
 
 
@@ -52,20 +52,25 @@ class Outlook(NamedTuple):
 class Mix:
     """Share of stage 1 in the base, for the count and for the distribution; the rest is the boosted forecast.
 
-    kept: share of "the level stays about where it is" in the distribution of a state whose level is known; shifts: what
-    that means, ln chance of a change by -9 ... 9 in training.
+    through: share of the boosted growth through the level rule, where there are counts. kept: share of "the level stays
+    about where it is" in the distribution of a state whose level is known; shifts: what that means, ln chance of a change
+    by -9 ... 9 in training. Shares are of logarithms, one after the other.
     """
 
     main: float
     level: float
     kept: float = 0.0
     shifts: tuple[float, ...] = ()
+    through: float = 0.0
 
     def of(self, said: Said, rows: Rows) -> Outlook:
         """The base forecast of rows."""
         boosted_log = rows.base_probs.clamp_min(MIN_PROB).log().log_softmax(dim=1)
         main = _blend(said.main, rows.base_main, self.main)
         log_probs = _blend(said.logits.log_softmax(dim=1), boosted_log, self.level)
+        if self.through:
+            ruled = rows.through.clamp_min(MIN_PROB).log().log_softmax(dim=1)
+            log_probs = _blend(log_probs, ruled, 1 - self.through)
         if self.kept:
             now = level_now(rows)
             place = torch.arange(LEVELS)[None] - now.clamp_min(0)[:, None] + LEVELS - 1
@@ -111,13 +116,17 @@ def choose_mix(said: Said, rows: Rows, base: str, *, judged: Tensor | None = Non
     def main_error(share: float) -> float:
         return float((Mix(share, 1.0).of(said, rows).main - rows.main).abs()[counted].mean())
 
-    def level_error(shares: tuple[float, float]) -> float:
-        mix = Mix(1.0, *shares, shifts)
-        return float(level_losses(mix.of(said, rows).log_probs, rows.level)[levelled].mean())
+    at = torch.nonzero(levelled)[:, 0]
+    of_level, said_level = rows.at(at), Said(*(part[at] for part in said))
 
-    every = [(float(level), float(kept)) for kept in (_STEPS if shifts else _STEPS[:1]) for level in _STEPS]
-    level, kept = min(every, key=level_error) if levelled.any() else (1.0, 0.0)
-    return Mix(float(min(_STEPS, key=main_error)) if counted.any() else 1.0, level, kept, shifts)
+    def level_error(mix: Mix) -> float:
+        return float(level_losses(mix.of(said_level, of_level).log_probs, of_level.level).mean())
+
+    rule = _FEW_STEPS if torch.isfinite(of_level.through).any() else _FEW_STEPS[:1]
+    stay = _FEW_STEPS if shifts else _FEW_STEPS[:1]
+    every = [Mix(1.0, float(s), float(k), shifts, float(t)) for t in rule for k in stay for s in _STEPS]
+    chosen = min(every, key=level_error) if len(at) else Mix(1.0, 1.0)
+    return replace(chosen, main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0, shifts=shifts)
 
 
 def skip_vector(embedding: Tensor, rows: Rows, said: Said) -> Float[Tensor, "n width"]:

@@ -1,7 +1,7 @@
 """The three stages, one after the other.
 
     graph + words + pictures -> stage 1 -> embeddings -> stage 2 (the language model learns to say the level)
-                                    \-> base -> graph heads -> stage 3 (the language model corrects, with its head)
+                                    \-> boosted base -> graph heads -> stage 3 (the language model corrects, with its head)
 
 Everything that a stage learns is written into `folder`, so that a training that was killed goes on where it was and ends
 with the same weights.
@@ -27,7 +27,6 @@ from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import fit_boosted
 from veracast.rating.netgpt.config import NetGPTConfig, Stage2Config, Stage3Config
-from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import STATES, Surroundings, fit_scaling, graph_inputs
 from veracast.rating.netgpt.language import (
     AnswerObjective,
@@ -48,6 +47,7 @@ from veracast.rating.netgpt.model import (
     see,
     torch_seed,
 )
+from veracast.rating.netgpt.posting import graph_columns, once, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
 from veracast.rating.netgpt.stage3 import (
@@ -75,10 +75,14 @@ def train(
     *,
     main: str,
     folder: Path,
+    shared: Path | None = None,
     seed: int,
     progress: Progress = SILENT,
 ) -> NetGPT:
-    """Train on sample frames by state ("cold", "observed"), outcomes in y_<main> and y_level."""
+    """Train on sample frames by state ("cold", "observed"), outcomes in y_<main> and y_level.
+
+    shared: where stage 1 and the boosted base are kept, for trainings that differ in later stages alone; default `folder`.
+    """
     torch.set_num_threads(config.threads)
     tables = {state: tables[state] for state in STATES if state in tables and tables[state].height}
     scaling = fit_scaling(around, pl.concat([_shared(t) for t in tables.values()]), config=config.graph)
@@ -94,14 +98,13 @@ def train(
         {kind: _prior(part) for kind, part in rows.items()},
         frame_encoder=around.encoder,
     )
-    work = _Work(tables, rows, folder, seed, progress, config.checkpoint_every_s)
+    work = _Work(tables, rows, folder, shared or folder, seed, progress, config.checkpoint_every_s)
     if around.encoder is not None and around.encoder.curve.height:
         work.curves.append(around.encoder.curve)
-    if config.stage3.base == "boosted":
-        full = {state: with_extras(t, around, scaling, main=main) for state, t in tables.items()}
-        model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)
     if _needs_graph(config):
         model.graph = _stage1(model, around, work)
+    if config.stage3.base == "boosted":
+        _boosted_base(model, work)
     seen = see(model, around)
     bases = _graph_heads(model, seen, work)
     if config.stage2.epochs or config.stage3.language_epochs:
@@ -112,23 +115,27 @@ def train(
 
 @dataclass
 class _Work:
-    """What the stages of one training share. said: forecasts of stage 1 of the training rows, out of fold where there are folds."""
+    """What the stages of one training share. said, prior: forecasts of stage 1 of the training rows, now and at posting, out
+    of fold where there are folds."""
 
     tables: Mapping[str, pl.DataFrame]
     rows: Mapping[str, Rows]
     folder: Path
+    shared: Path
     seed: int
     progress: Progress
     checkpoint_every_s: float = 60.0
     curves: list[pl.DataFrame] = field(default_factory=list)
     said: dict[str, Said] = field(default_factory=dict)
+    prior: dict[str, Said] = field(default_factory=dict)
 
-    def fit(self, model: torch.nn.Module, objective: Objective, rows: int, loop: LoopConfig, stage: str) -> Fitted:
+    def fit(
+        self, model: torch.nn.Module, objective: Objective, rows: int, loop: LoopConfig, stage: str, *, shared: bool = False
+    ) -> Fitted:  # fmt: skip
         """Run one stage and keep its loss curve."""
         loop = replace(loop, checkpoint_every_s=self.checkpoint_every_s)
-        found = fit(
-            model, objective, rows, loop, folder=self.folder, stage=stage, seed=self.seed, progress=self.progress
-        )
+        folder = self.shared if shared else self.folder
+        found = fit(model, objective, rows, loop, folder=folder, stage=stage, seed=self.seed, progress=self.progress)
         self.curves.append(found.curve)
         return found
 
@@ -161,8 +168,10 @@ def _prior(rows: Rows) -> Prior:
 
 
 def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
+    """Stage 1; what it says of training rows goes into `work`, by trainings that did not see them where there are folds."""
     config, stage = model.config, model.config.stage1
     inputs = graph_inputs(around, model.scaling, config=config.graph)
+    rows, postings = _stage1_rows(model, around, work)
     graph, frozen = new_graph(config, inputs, model.kinds, seed=work.seed), None
     if stage.objective == "self-supervised":
         add_pretext(graph, inputs.numbers.shape[1] // 2)
@@ -170,24 +179,40 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
         for part in work.rows.values():
             held[inputs.video[part.state[part.held]]] = True
         pretext = SelfSupervised(inputs, seed=torch_seed(work.seed, "mask"), held_videos=held)
-        work.fit(graph, pretext, pretext.rows, _stage1_loop(config, rows=pretext.rows), "stage1-self-supervised")
+        loop = _stage1_loop(config, rows=pretext.rows)
+        work.fit(graph, pretext, pretext.rows, loop, "stage1-self-supervised", shared=True)
     if stage.objective != "supervised":
         with torch.no_grad():
             frozen = graph.eval().embed(inputs)
-    _supervise(model, graph, inputs, work.rows, frozen, work, "stage1")
-    work.said = _said(graph, inputs, work.rows, frozen)
+    _supervise(model, graph, inputs, rows, frozen, work, "stage1")
+    work.said, work.prior = _said(graph, inputs, work.rows, frozen), _said(graph, inputs, postings, frozen)
     for fold in range(stage.folds if config.stage3.base == "boosted" else 0):
-        mine = {kind: _fold(work.tables[kind], rows, fold, stage.folds) for kind, rows in work.rows.items()}
-        others = {kind: rows.at(torch.nonzero(~mine[kind])[:, 0]) for kind, rows in work.rows.items()}
-        if min(int((~rows.held).sum()) for rows in others.values()) < MIN_ROWS:
+        mine = {kind: _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds) for kind, part in rows.items()}
+        others = {kind: part.at(torch.nonzero(~mine[kind])[:, 0]) for kind, part in rows.items()}
+        if min(int((~part.held).sum()) for part in others.values()) < MIN_ROWS:
             continue
         apart = new_graph(config, inputs, model.kinds, seed=work.seed)
         if frozen is not None:
             apart.network = graph.network
         _supervise(model, apart, inputs, others, frozen, work, f"stage1-fold-{fold + 1}")
-        for kind, unseen in _said(apart, inputs, work.rows, frozen).items():
-            work.said[kind] = unseen.where(mine[kind], work.said[kind])
+        for found, asked in ((work.said, work.rows), (work.prior, postings)):
+            for kind, unseen in _said(apart, inputs, asked, frozen).items():
+                part = asked[kind]
+                found[kind] = unseen.where(_in_fold(inputs.video[part.state], around, part.held, fold, stage.folds), found[kind])
     return graph
+
+
+def _stage1_rows(model: NetGPT, around: Surroundings, work: _Work) -> tuple[dict[str, Rows], dict[str, Rows]]:
+    """What stage 1 learns from, postings of videos with counts included, and the posting of every row with counts."""
+
+    def of(table: pl.DataFrame) -> Rows:
+        share = model.config.validation_share
+        return rows_of(table, "cold", graph=around.graph, scaling=model.scaling, main=model.main, held_share=share)
+
+    seen = {kind: posting(table) for kind, table in work.tables.items() if kind == "observed"}
+    learnt = {"cold": of(once(seen["observed"]))} if seen and "cold" not in work.rows else {}
+    rows = {**learnt, **work.rows}
+    return {kind: rows[kind] for kind in STATES if kind in rows}, {kind: of(table) for kind, table in seen.items()}
 
 
 def _supervise(
@@ -195,7 +220,7 @@ def _supervise(
 ) -> None:  # fmt: skip
     stage1 = model.config.stage1
     objective = Supervised(inputs, rows, released=stage1.released_loss, frozen=frozen, fan_out=stage1.fan_out)
-    work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage)
+    work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage, shared=True)
 
 
 def _said(graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None) -> dict[str, Said]:  # fmt: skip
@@ -204,10 +229,11 @@ def _said(graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], froz
         return {kind: graph.say(embedding, part) for kind, part in rows.items()}
 
 
-def _fold(table: pl.DataFrame, rows: Rows, fold: int, folds: int) -> torch.Tensor:
+def _in_fold(videos: torch.Tensor, around: Surroundings, held: torch.Tensor, fold: int, folds: int) -> torch.Tensor:
     """Rows of the training videos of a fold; validation videos are in none."""
-    side = {video: crc32(f"fold {video}".encode()) % folds == fold for video in table["video_id"].unique().to_list()}
-    return torch.tensor([side[video] for video in table["video_id"].to_list()]) & ~rows.held
+    names = around.titles["video_id"].to_list()
+    sides = torch.tensor([crc32(f"fold {name}".encode()) % folds == fold for name in names])
+    return sides[videos] & ~held
 
 
 def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
@@ -217,6 +243,20 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
         epochs=stage.epochs, batch_size=batch, micro_batch=batch, lr=stage.lr, weight_decay=stage.weight_decay,
         warmup_share=0.3, evaluate_every=stage.evaluate_every * ceil(rows / batch), patience=stage.patience, threads=config.threads,
     )  # fmt: skip
+
+
+def _boosted_base(model: NetGPT, work: _Work) -> None:
+    """The boosted forecasts into `model`, and what they say of training rows into `work`."""
+    if work.said:
+        told = {
+            kind: graph_columns(table, work.rows[kind], work.said[kind], work.prior.get(kind))
+            for kind, table in work.tables.items()
+        }
+    else:  # no stage 1: its columns would be noise
+        told = dict(work.tables)
+    model.boosted, work.rows = fit_boosted(
+        told, work.rows, main=model.main, seed=work.seed, folder=work.shared, progress=work.progress
+    )
 
 
 def _graph_heads(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:

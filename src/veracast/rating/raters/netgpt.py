@@ -24,7 +24,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import Rater
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
-from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.config import BackboneConfig, NetGPTConfig
 from veracast.rating.raters.lightgbm import LightGBM, median_level
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ class Study:
     progress: Progress = SILENT
     _around: dict[str, Surroundings] = field(default_factory=dict)
     _trained: dict[str, Trained] = field(default_factory=dict)
+    _kept: set[str] = field(default_factory=set)
     _opened: dict[Path, Trained] = field(default_factory=dict)
     _encoders: dict[str, TrainedEncoder] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
@@ -106,7 +107,12 @@ class Study:
 
                 around = self.around(config)
                 tables = {str(state): train.filter(pl.col("state") == state) for state in train["state"].unique()}
-                model = train_netgpt(tables, around, config, main=self.main, folder=self.folder / key, seed=seed, progress=self.progress)  # fmt: skip
+                shared = self._digest(train, _graph_part(config), seed)
+                model = train_netgpt(
+                    tables, around, config, main=self.main, folder=self.folder / key, shared=self.folder / shared, seed=seed,
+                    progress=self.progress,
+                )  # fmt: skip
+                self._kept |= {key, shared}
                 self._trained[key] = Trained(model, see(model, around), self.progress)
             return self._trained[key]
 
@@ -138,9 +144,13 @@ class Study:
 
     def sweep(self) -> None:
         """Forget what was trained, and remove its checkpoints."""
-        for key in (*self._trained, *self._encoders):
+        for key in (*self._kept, *self._encoders):
             shutil.rmtree(self.folder / key, ignore_errors=True)
-        self._trained = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget what was trained; its checkpoints stay, for trainings that share a stage with it."""
+        self._trained, self._kept = {}, set()
 
     def _digest(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> str:
         facts = (
@@ -280,6 +290,14 @@ def language_alone(config: NetGPTConfig) -> NetGPTConfig:
         stage3=replace(config.stage3, base="none", skip=False),
         backbone=replace(config.backbone, graph_tokens=0, number_tokens=0),
     )
+
+
+def _graph_part(config: NetGPTConfig) -> NetGPTConfig:
+    """The part of a config that stage 1 and the boosted base depend on, the rest as it is by default."""
+    tower = config.backbone.name if config.graph.frames == "tower" else BackboneConfig().name
+    return NetGPTConfig(
+        graph=config.graph, stage1=config.stage1, backbone=BackboneConfig(name=tower), validation_share=config.validation_share
+    )  # fmt: skip
 
 
 def saved_config(folder: Path) -> NetGPTConfig:
