@@ -15,9 +15,9 @@ from veracast.core.records import read_table
 from veracast.data.dataset import Dataset
 from veracast.data.ingest import ingest
 from veracast.data.world import START, WorldConfig
-from veracast.data.world_write import write_release
+from veracast.data.world_write import write_dataset, write_release
 from veracast.recipes import run as main_job
-from veracast.recipes.rate import Config, run
+from veracast.recipes.rate import Config, _together, run
 from veracast.recipes.train import Config as TrainConfig
 from veracast.recipes.train import run as train
 
@@ -60,6 +60,17 @@ def test_a_half_written_model_is_refused(model: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no model.json: not a finished model -> give a folder written by"):
         run(Config(sources=(export,), model=tmp_path / "empty"), tmp_path / "rated")
     assert not (tmp_path / "rated").exists()
+
+
+def test_a_history_gives_its_frames_too_and_the_exports_own_win(tmp_path: Path) -> None:
+    history = write_dataset(WorldConfig(videos=6, seed=1, frames_per_video=2), tmp_path / "history")
+    fresh = write_dataset(WorldConfig(videos=3, seed=1, frames_per_video=1), tmp_path / "fresh")
+    shared = set(fresh.videos["video_id"]) & set(history.videos["video_id"])
+    found = _together(fresh, history).frames
+    counts = dict(found.group_by("video_id").len().iter_rows())
+    assert shared and counts == {
+        v: 1 if v in shared else 2 for v in {*fresh.videos["video_id"], *history.videos["video_id"]}
+    }
 
 
 def test_half_of_the_tiktok_authors_from_the_other_half_without_outcomes(real_data: Path, tmp_path: Path) -> None:

@@ -63,6 +63,10 @@ class LevelRule:
         """The counter whose scaled value is the driving count (the first in the rule's order on a tie)."""
         return self._per_platform(frame, suffix).get_column("set_by")
 
+    def placed(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Columns `driving` (the driving count, null where no counter is known) and `level` of each row."""
+        return self._per_platform(frame, "").select("driving", "level")
+
     def _per_platform(self, frame: pl.DataFrame, suffix: str) -> pl.DataFrame:
         parts = []
         indexed = frame.with_row_index("__row")
@@ -77,9 +81,9 @@ class LevelRule:
             )
             known = pl.when(driving.is_not_null())
             level = known.then(pl.sum_horizontal(over)).otherwise(None).cast(pl.Int8)
-            parts.append(rows.select("__row", level=level, set_by=setter))
+            parts.append(rows.select("__row", level=level, set_by=setter, driving=driving.cast(pl.Float64)))
         if not parts:
-            return pl.DataFrame(schema={"level": pl.Int8, "set_by": pl.String})
+            return pl.DataFrame(schema={"level": pl.Int8, "set_by": pl.String, "driving": pl.Float64})
         return pl.concat(parts).sort("__row").drop("__row")
 
     def words(self, platform: str, indicator: str, level: int) -> str:

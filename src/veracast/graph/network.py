@@ -43,7 +43,8 @@ class NetworkConfig:
 @dataclass(frozen=True)
 class GraphInputs:
     """Tensors of one graph, scaled. numbers (states, 2 x numbers): values beside their masks; fixed: the columns of numbers
-    that are known at posting; platform (states, platforms) one-hot; text, frames (videos, dims); video (states,)."""
+    that are known at posting; platform (states, platforms) one-hot; text, frames (videos, dims), a last column of 0 and 1
+    where some videos have none; video (states,)."""
 
     numbers: Float[Tensor, "states numbers"]
     fixed: tuple[int, ...]

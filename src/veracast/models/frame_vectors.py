@@ -1,7 +1,8 @@
 """A frame encoder that needs no training: the colour layout of the pictures of a video.
 
 Each frame is averaged over a 4 x 4 grid (MPEG-7's colour layout, without its cosine transform) and the frames of a video
-are averaged. Trained encoders (self-supervised, vision towers) come in through the same signature.
+are averaged. Other encoders come in through the same signature: models/frame_encoder.py is trained without labels on a
+data set's own frames, models/frame_tower.py is the vision tower of a language model.
 """
 
 from __future__ import annotations

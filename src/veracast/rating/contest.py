@@ -55,6 +55,7 @@ ABLATIONS: Mapping[str, Change] = {
     "8 graph tokens": lambda c: replace(c, backbone=replace(c.backbone, graph_tokens=8)),
     "without frames": lambda c: replace(c, graph=replace(c.graph, frames="none")),
     "recent 10 members of a hub": lambda c: replace(c, graph=replace(c.graph, hub_reading="recent", recent_k=10)),
+    "self-supervised frame encoder": lambda c: replace(c, graph=replace(c.graph, frames="ssl")),
     "compatible graph": lambda c: replace(c, graph=replace(c.graph, schema="compatible")),
 }
 

@@ -9,6 +9,8 @@ Columns of a sample frame:
   f_*              features as of `at` (rating/features.py)
   now_<indicator>  ln(1 + count) at `at`, null if unknown        y_<indicator>   the same at `target_at`
   now_level        level already reached under the rule (the floor)      y_level         level of the outcome, or as released
+  now_driving      ln(1 + driving count) of the rule at `at`             y_driving       the same at `target_at`
+  cut_0 ... cut_8  ln(1 + cut) of the rule for the sample's platform: the level is the number of cuts below the driving count
   weight           how much the row counts in training (1 unless a task says otherwise)
 """
 
@@ -16,14 +18,17 @@ from __future__ import annotations
 
 import datetime as dt
 
+import numpy as np
 import polars as pl
 
 from veracast.core.levels import LevelRule
+from veracast.core.protocols import LEVELS
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
 from veracast.rating.features import features
 
+CUTS = tuple(f"cut_{k}" for k in range(LEVELS - 1))
 MAX_PAIRS = 400_000
 """More (state, outcome) pairs than this are thinned evenly: the gain of further pairs is small, their memory is not."""
 
@@ -117,7 +122,8 @@ def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fa
 
 
 def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
-    """Columns now_level (also as feature f_level_now) and y_level: the released level where there is one, else the rule's."""
+    """Columns now_level (also as feature f_level_now), y_level (the released level where there is one, else the rule's),
+    now_driving, y_driving and the cuts."""
     counts = samples.with_columns(
         [
             pl.col(f"{side}_{name}").exp().sub(1).round().alias(f"{side}_{name}")
@@ -125,14 +131,24 @@ def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
             for name in INDICATORS
         ]
     )
-    now = rule.level(_with_plain_names(counts, "now"))
-    outcome = rule.level(_with_plain_names(counts, "y"))
+    now, outcome = (rule.placed(_with_plain_names(counts, side)) for side in ("now", "y"))
     samples = samples.with_columns(
-        now_level=now.cast(pl.Float64), f_level_now=now.cast(pl.Float64), y_level=outcome.cast(pl.Float64)
+        now_level=now["level"].cast(pl.Float64),
+        f_level_now=now["level"].cast(pl.Float64),
+        y_level=outcome["level"].cast(pl.Float64),
+        now_driving=now["driving"].log1p(),
+        y_driving=outcome["driving"].log1p(),
     )
     if "released_level" in samples.columns:
         samples = samples.with_columns(y_level=pl.col("released_level").cast(pl.Float64))
-    return samples
+    return samples.join(_cuts(samples["platform"], rule), on="platform", how="left", maintain_order="left")
+
+
+def _cuts(platforms: pl.Series, rule: LevelRule) -> pl.DataFrame:
+    """One row per platform: its name and CUTS."""
+    names = platforms.unique().drop_nulls().sort()
+    table = np.log1p([rule.cuts_of(name) for name in names.to_list()]).reshape(-1, LEVELS - 1)
+    return pl.DataFrame({"platform": names, **{cut: table[:, k] for k, cut in enumerate(CUTS)}})
 
 
 def _with_plain_names(counts: pl.DataFrame, side: str) -> pl.DataFrame:

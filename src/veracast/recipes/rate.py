@@ -123,7 +123,7 @@ def _states(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime |
 def _together(fresh: Dataset, history: Dataset) -> Dataset:
     """Tables of both; what the export says of a video wins."""
     joined = Dataset(path=fresh.path, meta=fresh.meta)
-    for name in ("videos", "snapshots", "links", "comments"):
+    for name in ("videos", "snapshots", "links", "comments", "frames"):
         ours: pl.DataFrame = getattr(fresh, name)
         theirs: pl.DataFrame = getattr(history, name)
         old = theirs.join(fresh.videos.select("video_id"), on="video_id", how="anti")

@@ -13,6 +13,7 @@ from veracast.report.charts import Chart, Table
 from veracast.report.tables import read
 
 STAGES = {
+    "frames": "Frame encoder, self-supervised",
     "stage1-self-supervised": "Stage 1, self-supervised", "stage1": "Stage 1, graph", "stage2": "Stage 2, the level as text",
     "stage3-language": "Stage 3, language model with its head",
 }  # fmt: skip

@@ -11,14 +11,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from veracast.core.errors import ConfigError
+from veracast.core.errors import ConfigError, InputError
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
-from veracast.models import text_store
+from veracast.models import frame_encoder, text_store
+from veracast.models.frame_encoder import TrainedEncoder
+from veracast.models.frame_vectors import video_frames
 from veracast.rating.evaluate import TaskResult, evaluate, newest
 from veracast.rating.model import bound, load_model
-from veracast.rating.netgpt import trainer
+from veracast.rating.netgpt import inputs, trainer
 from veracast.rating.netgpt.config import (
     BackboneConfig,
     GraphConfig,
@@ -174,3 +176,80 @@ def test_a_model_folder_is_bound_to_the_data_that_it_rates(
     loaded = bound(load_model(tmp_path), Study(dataset, "views", "lagged"))
     before, after = (m.parts["cold", "views"].fitted.predict(table) for m in (model, loaded))
     np.testing.assert_allclose(after, before, atol=1e-5)
+
+
+SSL = graph_alone(replace(SMALL, graph=GraphConfig(text_dims=8, frames="ssl", frame_epochs=1)))
+
+
+@pytest.fixture(scope="module")
+def pictured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dataset, Dataset]:
+    """Two worlds with frames."""
+    place = tmp_path_factory.mktemp("pictured")
+    worlds = [WorldConfig(videos=videos, seed=seed, frames_per_video=1) for videos, seed in ((160, 5), (60, 6))]
+    for i, world in enumerate(worlds):
+        write_dataset(world, place / str(i))
+    return open_dataset(place / "0"), open_dataset(place / "1")
+
+
+def cold(dataset: Dataset) -> pl.DataFrame:
+    prepared = run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,)))
+    return next(t for t in prepared.maker.tasks(prepared.kinds) if t.state == "cold").train
+
+
+def test_another_data_set_is_seen_by_the_saved_frame_encoder(
+    study: Study, pictured: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, other = pictured
+    here = Study(first, "views", "lagged")
+    table = cold(first)
+    fitted = NetGPTRater("rgcn", SSL).bind(here).fit(table, target="views", seed=0)
+    assert fitted.curves["stage"].unique(maintain_order=True).to_list() == ["frames", "stage1"]
+    NetGPTRater("rgcn", SSL).bind(here).fit(table, target="views", seed=1)  # another seed, the same encoder
+    assert len(here._around) == 1 and len(list(here.folder.glob("frames-*"))) == 1
+    (tmp_path / "parts" / "cold-views").mkdir(parents=True)
+    fitted.save(tmp_path / "parts" / "cold-views")
+    here.sweep()
+    assert not list(here.folder.glob("frames-*"))
+
+    def never(*_: object, **__: object) -> TrainedEncoder:
+        raise RuntimeError("trained again")
+
+    monkeypatch.setattr(frame_encoder, "train_encoder", never)
+    loaded = rater("rgcn").load(tmp_path / "parts" / "cold-views")
+    again = loaded.bind(Study(first, "views", "lagged"))  # type: ignore[attr-defined]
+    np.testing.assert_allclose(again.predict(table), fitted.predict(table), atol=1e-5)
+
+    there = loaded.bind(Study(other, "views", "lagged")).trained  # type: ignore[attr-defined]
+    encoder = here.around(SSL, encoder=fitted.trained.model.frame_encoder).encoder  # type: ignore[union-attr]
+    assert encoder is not None
+    ids = sorted(other.videos["video_id"].to_list())
+    expected = video_frames(other.frames, ids, encoder.network.encode)
+    np.testing.assert_allclose(there.seen.around.frames, expected, atol=1e-6)
+    (tmp_path / "again").mkdir()
+    there.model.save(tmp_path / "again")  # a model that was read is whole when it is saved
+    kept = next((tmp_path / "parts").glob("netgpt-*")) / "frames.safetensors"
+    assert (tmp_path / "again" / "frames.safetensors").read_bytes() == kept.read_bytes()
+
+    kept.unlink()
+    with pytest.raises(InputError, match=r"frames\.safetensors: cannot be read"):
+        loaded.bind(Study(other, "views", "lagged"))  # type: ignore[attr-defined]
+
+
+def test_frames_go_through_the_tower_of_the_backbone(
+    study: Study, pictured: tuple[Dataset, Dataset], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[str] = []
+
+    def tower(jpegs: Sequence[bytes], *, name: str, progress: object) -> np.ndarray:
+        named.append(name)
+        return np.array([[len(jpeg), 1.0] for jpeg in jpegs], dtype=np.float32)
+
+    monkeypatch.setattr(inputs, "tower_vectors", tower)
+    here = Study(pictured[1], "views", "lagged")
+    configs = [
+        replace(SMALL, graph=GraphConfig(frames="tower"), backbone=BackboneConfig(name=n)) for n in ("one", "two")
+    ]
+    found = [here.around(config).frames for config in (*configs, configs[0])]
+    frames = pictured[1].frames.sort("video_id")
+    assert found[0][:, 0].tolist() == [len(jpeg) for jpeg in frames["jpeg"].to_list()]
+    assert named == ["one", "two"]

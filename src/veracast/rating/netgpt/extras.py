@@ -1,8 +1,8 @@
 """What the strong boosted baseline gets beside the as-of features: text vectors, frame vectors and hub means.
 
-The text and frame vectors on their principal axes, and per hub of music, hashtag and repost family the mean ln count of
-its other videos as of the state, plain and fading over two weeks, with the number of videos behind it (author, topic,
-category and platform means are as-of features already).
+The text and frame vectors on their principal axes, whether a video has them where training videos differ in that, and per
+hub of music, hashtag and repost family the mean ln count of its other videos as of the state, plain and fading over two
+weeks, with the number of videos behind it (author, topic, category and platform means are as-of features already).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from veracast.graph.build import NUMBERS
 from veracast.graph.hubs import NO_DECAY, read
-from veracast.rating.netgpt.inputs import Scaling, Surroundings, project
+from veracast.rating.netgpt.inputs import Scaling, Surroundings, has_vector, project
 from veracast.rating.raters.lightgbm import EXTRA
 
 HUB_KINDS = ("music", "hashtag", "repost")
@@ -21,13 +21,14 @@ MEMORIES_DAYS = (NO_DECAY, 14.0)
 
 
 def with_extras(samples: pl.DataFrame, around: Surroundings, scaling: Scaling, *, main: str) -> pl.DataFrame:
-    """Samples with the columns x_text_*, x_frame_* and x_<hub>_*."""
+    """Samples with the columns x_text_*, x_frame_*, x_has_* and x_<hub>_*."""
     rows = around.graph.rows(samples)
     video = around.video[rows]
     columns: dict[str, np.ndarray] = {}
     for name, vectors in (("text", around.text), ("frame", around.frames)):
         found = project(vectors, scaling, name)[video]
         columns |= {f"{EXTRA}{name}_{i:02d}": found[:, i] for i in range(found.shape[1])}
+        columns |= {f"{EXTRA}has_{name}": mask for mask in has_vector(vectors, scaling, name)[video].T}
     for name, values in hub_means(around, main).items():
         columns[f"{EXTRA}{name}"] = values[rows]
     return samples.with_columns([pl.Series(name, values.astype(np.float64)) for name, values in columns.items()])

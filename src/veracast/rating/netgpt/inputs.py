@@ -6,7 +6,7 @@ on training videos and saved with the model, so that a fresh export is read with
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,9 @@ from veracast.graph.build import HUBS, NUMBERS, Graph, build
 from veracast.graph.hubs import Hub, Listed
 from veracast.graph.neighbours import places, recent_members
 from veracast.graph.network import GraphInputs
-from veracast.models.frame_vectors import video_frames
+from veracast.models.frame_encoder import TrainedEncoder
+from veracast.models.frame_tower import tower_vectors
+from veracast.models.frame_vectors import EncodeFrames, colour_layout, video_frames
 from veracast.models.text_store import text_vectors
 from veracast.rating.features import feature_columns
 from veracast.rating.netgpt.config import GraphConfig
@@ -48,6 +50,7 @@ class Surroundings:
     jpegs: Mapping[str, tuple[bytes, ...]] = field(
         default_factory=dict
     )  # frames of each video, where a model looks at them
+    encoder: TrainedEncoder | None = None  # of the frame vectors, where they come from a trained one
 
     @cached_property
     def video(self) -> np.ndarray:
@@ -56,24 +59,40 @@ class Surroundings:
 
 
 def surroundings(
-    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, pictures: bool = False, store: Path | None = None,
-    progress: Progress = SILENT,
+    dataset: Dataset, *, main: str, fans: str, config: GraphConfig, pictures: bool = False, encoder: TrainedEncoder | None = None,
+    tower: str = "", store: Path | None = None, progress: Progress = SILENT,
 ) -> Surroundings:  # fmt: skip
-    """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too."""
+    """Build the graph and encode the words and pictures of a data set. pictures: keep the frames themselves too.
+
+    encoder, tower: what frames = ssl and frames = tower read frames with; store: of texts, in place of the cache's.
+    """
     with progress.step("propagation graph"):
         graph = build(dataset, main=main, fans=fans, schema=config.schema)
     videos = dataset.videos.sort("video_id")
     words = videos.select(pl.concat_str(["title", "description"], separator=" ", ignore_nulls=True)).to_series()
     text = text_vectors(words.to_list(), store=store, encoder=config.text_encoder, progress=progress)
     frames = np.zeros((videos.height, 0), dtype=np.float32)
-    if config.frames == "layout":
-        with progress.step("frame vectors"):
-            frames = video_frames(dataset.frames, videos["video_id"].to_list())
+    if config.frames != "none":
+        frames = video_frames(dataset.frames, videos["video_id"].to_list(), _encode_frames(config, encoder, tower, progress))  # fmt: skip
     jpegs: dict[str, tuple[bytes, ...]] = {}
     if pictures:
         grouped = dataset.frames.group_by("video_id", maintain_order=True).agg("jpeg")
         jpegs = {video: tuple(shown) for video, shown in grouped.iter_rows()}
-    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description"), jpegs)
+    return Surroundings(graph, text, frames, videos.select("video_id", "title", "description"), jpegs, encoder)
+
+
+def _encode_frames(config: GraphConfig, encoder: TrainedEncoder | None, tower: str, progress: Progress) -> EncodeFrames:
+    if config.frames == "tower":
+        return lambda jpegs: tower_vectors(jpegs, name=tower, progress=progress)  # which tells of its own progress
+    if config.frames == "ssl" and encoder is None:
+        raise ValueError("frames = ssl: expected the trained encoder, got none")
+    encode = encoder.network.encode if encoder is not None else colour_layout
+
+    def told(jpegs: Sequence[bytes]) -> np.ndarray:
+        with progress.step("frame vectors"):
+            return encode(jpegs)
+
+    return told
 
 
 @dataclass(frozen=True)
@@ -84,11 +103,12 @@ class Scaling:
     hubs: tuple[str, ...]
     platforms: tuple[str, ...]
     columns: tuple[str, ...]  # sample features (f_*) that the number tokens carry
+    gaps: tuple[str, ...] = ()  # "text", "frame": vectors that some training videos had and others lacked
 
     def save(self, folder: Path) -> None:
         """scaling.safetensors and scaling.json."""
         save_file({k: np.ascontiguousarray(v) for k, v in self.arrays.items()}, folder / "scaling.safetensors")
-        write_json(folder / "scaling.json", {"hubs": list(self.hubs), "platforms": list(self.platforms), "columns": list(self.columns)})  # fmt: skip
+        write_json(folder / "scaling.json", {"hubs": list(self.hubs), "platforms": list(self.platforms), "columns": list(self.columns), "gaps": list(self.gaps)})  # fmt: skip
 
     @staticmethod
     def load(folder: Path) -> Scaling:
@@ -97,7 +117,9 @@ class Scaling:
 
         head: dict[str, Any] = json.loads((folder / "scaling.json").read_text(encoding="utf-8"))
         arrays = load_file(folder / "scaling.safetensors")
-        return Scaling(arrays, tuple(head["hubs"]), tuple(head["platforms"]), tuple(head["columns"]))
+        return Scaling(
+            arrays, tuple(head["hubs"]), tuple(head["platforms"]), tuple(head["columns"]), tuple(head.get("gaps", ()))
+        )
 
 
 def fit_scaling(around: Surroundings, samples: pl.DataFrame, *, config: GraphConfig) -> Scaling:
@@ -119,7 +141,9 @@ def fit_scaling(around: Surroundings, samples: pl.DataFrame, *, config: GraphCon
         **_axes("text", around.text[videos], config.text_dims),
         **_axes("frame", around.frames[videos], config.frame_dims),
     }
-    return Scaling(arrays, tuple(hub.name for hub in graph.hubs), graph.platforms, columns)
+    vectors = {"text": around.text[videos], "frame": around.frames[videos]}
+    gaps = tuple(name for name, found in vectors.items() if len(np.unique(_there(found))) == 2)
+    return Scaling(arrays, tuple(hub.name for hub in graph.hubs), graph.platforms, columns, gaps)
 
 
 def graph_inputs(around: Surroundings, scaling: Scaling, *, config: GraphConfig = GraphConfig()) -> GraphInputs:
@@ -142,8 +166,8 @@ def graph_inputs(around: Surroundings, scaling: Scaling, *, config: GraphConfig 
         numbers=torch.from_numpy(numbers),
         fixed=(*FIXED, *(len(NUMBERS) + i for i in FIXED)),
         platform=onehot,
-        text=torch.from_numpy(project(around.text, scaling, "text")),
-        frames=torch.from_numpy(project(around.frames, scaling, "frame")),
+        text=_with_mask(around.text, scaling, "text"),
+        frames=_with_mask(around.frames, scaling, "frame"),
         video=torch.from_numpy(around.video.astype(np.int64)),
         hubs=reading,
     )
@@ -154,10 +178,21 @@ def project(vectors: np.ndarray, scaling: Scaling, name: str) -> np.ndarray:
     axes = scaling.arrays[f"{name}_axes"]
     if vectors.shape[1] != axes.shape[0]:  # a source without texts or pictures at all
         return np.zeros((len(vectors), max(1, axes.shape[1])), dtype=np.float32)
-    there = np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)
+    there = _there(vectors)
     centred = np.where(there[:, None], np.nan_to_num(vectors) - scaling.arrays[f"{name}_mean"], 0.0)
     found = (centred @ axes / scaling.arrays[f"{name}_sd"]).astype(np.float32)
     return found if found.shape[1] else np.zeros((len(vectors), 1), dtype=np.float32)
+
+
+def has_vector(vectors: np.ndarray, scaling: Scaling, name: str) -> np.ndarray:
+    """1 where a video has the vector, 0 where `project` gives zeros for want of one, shape (videos, 1) float32.
+
+    No column, shape (videos, 0), where all training videos had it or all lacked it: nothing was learnt of the difference.
+    """
+    if name not in scaling.gaps:
+        return np.zeros((len(vectors), 0), dtype=np.float32)
+    fits = vectors.shape[1] == scaling.arrays[f"{name}_axes"].shape[0]
+    return np.asarray(_there(vectors) & fits).astype(np.float32)[:, None]
 
 
 def aim(samples: pl.DataFrame) -> np.ndarray:
@@ -183,7 +218,7 @@ def columns_scaled(samples: pl.DataFrame, scaling: Scaling) -> np.ndarray:
 
 def _axes(name: str, vectors: np.ndarray, dims: int) -> dict[str, np.ndarray]:
     """Mean, first principal axes (dim, dims) and the deviation along the first one."""
-    there = vectors[np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1)] if vectors.shape[1] else vectors[:0]
+    there = vectors[_there(vectors)]
     width = vectors.shape[1]
     if len(there) < 2:
         empty = {"mean": np.zeros(width), "axes": np.zeros((width, 0)), "sd": np.ones(1)}
@@ -197,6 +232,17 @@ def _axes(name: str, vectors: np.ndarray, dims: int) -> dict[str, np.ndarray]:
     sd = max(float(np.sqrt(max(values[-1], 0.0))), 1e-6)
     found = {"mean": mean, "axes": axes, "sd": np.array([sd])}
     return {f"{name}_{k}": v.astype(np.float32) for k, v in found.items()}
+
+
+def _there(vectors: np.ndarray) -> np.ndarray:
+    """Which videos have a vector, shape (videos,): neither a row of NaN (no frames) nor of zeros (no text)."""
+    return np.asarray(np.isfinite(vectors).all(axis=1) & (vectors != 0).any(axis=1))
+
+
+def _with_mask(vectors: np.ndarray, scaling: Scaling, name: str) -> torch.Tensor:
+    return torch.from_numpy(
+        np.concatenate([project(vectors, scaling, name), has_vector(vectors, scaling, name)], axis=1)
+    )
 
 
 def _nan(statistic: Any, table: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A trained NetGPT: what each of its steps says of new samples, and how it lies on disk.
 
     FOLDER/ netgpt.json  scaling.*  graph.safetensors  heads.safetensors  base/  language/ (weights, tokenizer)  curves.parquet
+            frames.safetensors (the frame encoder, under graph.frames = ssl)
 
 netgpt.json is written last: a folder without it is not a model.
 """
@@ -26,6 +27,7 @@ from veracast.core.seeds import stream
 from veracast.graph.compatible_network import CompatibleRGCN
 from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.models.checkpoints import load_weights, save_weights
+from veracast.models.frame_encoder import TrainedEncoder
 from veracast.models.pictures import PictureReader, Pictures
 from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
@@ -40,6 +42,7 @@ from veracast.rating.netgpt.stage3 import GraphHeads, Mix, Outlook, Part, correc
 from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
 
 VERSION = 1
+FRAMES = "frames.safetensors"
 
 
 class Prior(NamedTuple):
@@ -82,6 +85,7 @@ class NetGPT:
     language: Language | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
     curves: pl.DataFrame = field(default_factory=pl.DataFrame)
+    frame_encoder: TrainedEncoder | None = None
 
     def say(self, embedding: Tensor, rows: Rows) -> Said:
         """Forecast of stage 1, or the prior where there is none."""
@@ -90,6 +94,8 @@ class NetGPT:
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         self.scaling.save(folder)
+        if self.frame_encoder is not None:
+            self.frame_encoder.save(folder / FRAMES)
         if self.graph is not None:
             save_weights(self.graph.state_dict(), folder / "graph.safetensors")
         if self.boosted is not None:
@@ -256,6 +262,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
             },
             temperatures=head["temperatures"],
             curves=pl.read_parquet(folder / "curves.parquet"),
+            frame_encoder=around.encoder,
         )
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"no finished NetGPT ({error!r})", file=str(path), remedy="train it again") from error
@@ -269,6 +276,11 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
         model.language = _load_language(folder / "language", model, seen)
         model.language.shares = {kind: Share(*pair) for kind, pair in head["shares"].items()}
     return model, seen
+
+
+def saved_encoder(folder: Path, config: NetGPTConfig) -> TrainedEncoder | None:
+    """The frame encoder of a saved model; None where its config has none, InputError where its file is missing."""
+    return TrainedEncoder.load(folder / FRAMES) if config.graph.frames == "ssl" else None
 
 
 def torch_seed(seed: int, *names: str) -> int:

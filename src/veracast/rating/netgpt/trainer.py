@@ -86,8 +86,17 @@ def train(
         state: rows_of(t, state, graph=around.graph, scaling=scaling, main=main, held_share=config.validation_share)
         for state, t in tables.items()
     }
-    model = NetGPT(config, main, tuple(tables), scaling, {kind: _prior(part) for kind, part in rows.items()})
+    model = NetGPT(
+        config,
+        main,
+        tuple(tables),
+        scaling,
+        {kind: _prior(part) for kind, part in rows.items()},
+        frame_encoder=around.encoder,
+    )
     work = _Work(tables, rows, folder, seed, progress, config.checkpoint_every_s)
+    if around.encoder is not None and around.encoder.curve.height:
+        work.curves.append(around.encoder.curve)
     if config.stage3.base == "boosted":
         full = {state: with_extras(t, around, scaling, main=main) for state, t in tables.items()}
         model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)

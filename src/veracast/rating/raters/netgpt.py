@@ -29,10 +29,12 @@ from veracast.rating.raters.lightgbm import LightGBM, median_level
 
 if TYPE_CHECKING:
     from veracast.graph.build import Graph
+    from veracast.models.frame_encoder import TrainedEncoder
     from veracast.rating.netgpt.inputs import Surroundings
     from veracast.rating.netgpt.model import NetGPT, Seen
 
 POINTER = "netgpt.json"
+ENCODER_SEED = 0  # one frame encoder serves trainings of all seeds
 
 
 @dataclass
@@ -51,20 +53,47 @@ class Study:
     _around: dict[str, Surroundings] = field(default_factory=dict)
     _trained: dict[str, Trained] = field(default_factory=dict)
     _opened: dict[Path, Trained] = field(default_factory=dict)
+    _encoders: dict[str, TrainedEncoder] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def around(self, config: NetGPTConfig) -> Surroundings:
-        """Graph, text and frame vectors, built once per way of building them."""
+    def around(self, config: NetGPTConfig, *, encoder: TrainedEncoder | None = None) -> Surroundings:
+        """Graph, text and frame vectors, built once per way of building them.
+
+        encoder: the frame encoder of a saved model; without one, frames = ssl trains it on this data set.
+        """
         need_torch()
         from veracast.rating.netgpt.inputs import surroundings
 
         pictures = config.backbone.frames > 0
-        key = f"{config.graph.schema} {config.graph.text_encoder} {config.graph.frames} {pictures}"
+        frames = config.graph.frames
+        tower = config.backbone.name if frames == "tower" else ""
+        if frames == "ssl" and encoder is None:
+            encoder = self._encoder(config)
+        by = encoder.digest if encoder is not None else tower
+        key = f"{config.graph.schema} {config.graph.text_encoder} {frames} {by} {pictures}"
         if key not in self._around:
             self._around[key] = surroundings(
-                self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, progress=self.progress
+                self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, encoder=encoder, tower=tower, progress=self.progress
             )  # fmt: skip
         return self._around[key]
+
+    def _encoder(self, config: NetGPTConfig) -> TrainedEncoder:
+        """The self-supervised frame encoder of this data set, trained once for all its models and seeds.
+
+        It learns from the frames of all videos, those of a backtest's test side among them: it sees no count and no level,
+        but of a later export it will have seen no frame, so a backtest may flatter it a little.
+        """
+        from veracast.models.frame_encoder import train_encoder
+
+        with self._lock:
+            facts = repr((self.dataset.meta.get("digest"), config.graph.frame_epochs))
+            key = f"frames-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+            if key not in self._encoders:
+                self._encoders[key] = train_encoder(
+                    self.dataset.frames.select("video_id", "jpeg"), epochs=config.graph.frame_epochs, folder=self.folder / key, seed=ENCODER_SEED,
+                    threads=config.threads, checkpoint_every_s=config.checkpoint_every_s, progress=self.progress,
+                )  # fmt: skip
+            return self._encoders[key]
 
     def trained(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> Trained:
         """A model trained on these rows; the same rows, config and seed are trained once."""
@@ -84,10 +113,12 @@ class Study:
     def opened(self, place: Path) -> Trained:
         """A saved model, read once."""
         need_torch()
-        from veracast.rating.netgpt.model import load
+        from veracast.rating.netgpt.model import load, saved_encoder
 
         if place not in self._opened:
-            self._opened[place] = Trained(*load(place, self.around(saved_config(place))), self.progress)
+            config = saved_config(place)
+            around = self.around(config, encoder=saved_encoder(place, config))
+            self._opened[place] = Trained(*load(place, around), self.progress)
         return self._opened[place]
 
     @property
@@ -107,7 +138,7 @@ class Study:
 
     def sweep(self) -> None:
         """Forget what was trained, and remove its checkpoints."""
-        for key in self._trained:
+        for key in (*self._trained, *self._encoders):
             shutil.rmtree(self.folder / key, ignore_errors=True)
         self._trained = {}
 
