@@ -11,7 +11,7 @@ its own that was warmed up on the smallest world (numba, polars), best of three:
     lists   the same edges listed in Python lists, pair by pair, as the released code lists them; no mean
 
 At the whole size pairs are counted, not built. Then: the text encoder's rate and what the distinct texts of the whole would
-take (computed), a read of all text vectors from the store, and ego graphs of 1,024 seeds. 6 minutes on 2 cores.
+take (computed), a read of all text vectors from the store, and ego graphs of 1,024 seeds. 7 minutes on 2 busy cores.
 """
 
 from __future__ import annotations
