@@ -7,6 +7,7 @@ Padding is on the right of a causal model, so no row ever sees it and no mask is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -115,13 +116,13 @@ class GraphLanguageModel(nn.Module):
 
     def hidden(self, batch: Batch, *, cache: Any = None) -> Float[Tensor, "n tokens hidden"]:
         """Hidden states of the last layer; cache: keys and values of what stands before the batch (models/rating_batches.py)."""
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {} if cache is None else {cache_keyword(self.language.base_model): cache}
         if self.backbone.kind == "vision":
             more = {"input_ids": batch.ids, "mm_token_type_ids": (batch.ids == self.image).int()}
             self.language.base_model.rope_deltas = None  # of the batch before
         if batch.pictures is not None and len(batch.pictures.grid):
             more |= {"pixel_values": batch.pictures.patches, "image_grid_thw": batch.pictures.grid}
-        out = self.language.base_model(inputs_embeds=self.embed(batch), past_key_values=cache, use_cache=cache is not None, **more)  # fmt: skip
+        out = self.language.base_model(inputs_embeds=self.embed(batch), use_cache=cache is not None, **more)
         found: Tensor = out.last_hidden_state
         return found
 
@@ -154,6 +155,11 @@ class GraphLanguageModel(nn.Module):
             )  # fmt: skip
         said: str = self.backbone.tokenizer.decode(out[0], skip_special_tokens=True)
         return said
+
+
+def cache_keyword(model: nn.Module) -> str:
+    """What this release of transformers calls the keys and values that it is given: renamed in 5.x, with a warning."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def add_lora(language: Any, lora: Lora) -> None:
