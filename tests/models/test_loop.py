@@ -23,22 +23,19 @@ from veracast.models.loop import LoopConfig, LossSum, fit
 SLOW_TASK = """
 import sys, time
 from pathlib import Path
-import torch
-from torch import distributed as dist
 sys.path.insert(0, {here!r})
 from test_loop import Line, model, CONFIG
 from veracast.models.checkpoints import trainable, weights_digest
 from veracast.models.loop import fit
-import dataclasses, os
-if "RANK" in os.environ:
-    dist.init_process_group("gloo")
-dropout, pause = float(sys.argv[2]), float(sys.argv[3])
-net = model(dropout)
-found = fit(net, Line(pause=pause), 50, dataclasses.replace(CONFIG, checkpoint_every_s=0.0), folder=Path(sys.argv[1]), stage="s", seed=3)
-if int(os.environ.get("RANK", 0)) == 0:
-    print(weights_digest(trainable(net)), found.curve.select("step", "split", "loss").write_json())
-if dist.is_initialized():
-    dist.destroy_process_group()
+from veracast.models.processes import joined, rank
+import dataclasses
+dropout, pause, sharding = float(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
+with joined():
+    net = model(dropout)
+    config = dataclasses.replace(CONFIG, checkpoint_every_s=0.0, sharding=sharding)
+    found = fit(net, Line(pause=pause), 50, config, folder=Path(sys.argv[1]), stage="s", seed=3)
+    if rank() == 0:
+        print(weights_digest(trainable(net)), found.curve.select("step", "split", "loss").write_json())
 """
 CONFIG = LoopConfig(epochs=4, batch_size=16, micro_batch=5, lr=0.02, weight_decay=0.1, warmup_share=0.2)
 
@@ -62,9 +59,20 @@ class Line:
         return float(((net(self.x[50:])[:, 0] - self.y[50:]) ** 2).mean())
 
 
+class Net(nn.Sequential):
+    """A perceptron whose first layer is sharded apart, with a frozen layer of ones in the middle."""
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        return [self[0], self[3]]
+
+
 def model(dropout: float = 0.0) -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(dropout), nn.Linear(8, 1))
+    frozen = nn.Linear(8, 8, bias=False).requires_grad_(False)
+    with torch.no_grad():
+        frozen.weight.copy_(torch.eye(8))
+    return Net(nn.Linear(2, 8), nn.Tanh(), nn.Dropout(dropout), frozen, nn.Linear(8, 1))
 
 
 def test_first_step_is_adamw_on_the_weighted_mean(tmp_path: Path) -> None:
@@ -144,7 +152,9 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> N
     assert not (tmp_path / "s" / "done").exists()
 
 
-def _run(folder: Path, *, dropout: float = 0.3, pause: float = 0.0, processes: int = 1) -> subprocess.Popen[str]:
+def _run(
+    folder: Path, *, dropout: float = 0.3, pause: float = 0.0, processes: int = 1, sharding: str = "ddp"
+) -> subprocess.Popen[str]:
     code = SLOW_TASK.format(here=str(Path(__file__).parent))
     script = folder.parent / "task.py"
     script.write_text(code)
@@ -152,7 +162,7 @@ def _run(folder: Path, *, dropout: float = 0.3, pause: float = 0.0, processes: i
     if processes > 1:
         launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.Popen(
-        [*launch, str(script), str(folder), str(dropout), str(pause)],
+        [*launch, str(script), str(folder), str(dropout), str(pause), sharding],
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
 
