@@ -85,6 +85,9 @@ class BackboneConfig:
         "all"  # latin: texts in other scripts reach the model through the graph tokens alone
     )
     frames: int = 0  # pictures shown to a vision-language model
+    device: str = "auto"  # of the language model: auto (the CUDA device of the process, else cpu) | cpu | cuda | cuda:1 ...
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: frozen weights are held and all are multiplied in it; what is trained stays fp32
+    recompute: bool = False  # activations of a block computed again in the backward pass: less memory, a third more time
 
 
 @dataclass(frozen=True)
@@ -99,4 +102,5 @@ class NetGPTConfig:
     validation_share: float = 0.14  # of training videos, by a hash: early stopping, the base's weight, calibration
     validation_rows: int = 400  # of them, how many the language model reads, kinds of state in equal parts
     threads: int = 2
+    sharding: Literal["ddp", "fsdp"] = "ddp"  # of the language model under torchrun: whole in every process, or FSDP2
     checkpoint_every_s: float = 60.0

@@ -22,6 +22,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
 from veracast.graph.network import GraphInputs
 from veracast.models.loop import Fitted, LoopConfig, Objective, fit
+from veracast.models.processes import first_alone
 from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import fit_boosted
@@ -89,7 +90,8 @@ def train(
     work = _Work(tables, rows, folder, seed, progress, config.checkpoint_every_s)
     if config.stage3.base == "boosted":
         full = {state: with_extras(t, around, scaling, main=main) for state, t in tables.items()}
-        model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)
+        with first_alone():  # the others read what process 0 kept
+            model.boosted, work.rows = fit_boosted(full, rows, main=main, seed=seed, folder=folder, progress=progress)
     if _needs_graph(config):
         model.graph = _stage1(model, around, work)
     seen = see(model, around)
@@ -267,7 +269,7 @@ def _language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work
 def _language_loop(config: NetGPTConfig, stage: Stage2Config | Stage3Config, epochs: int) -> LoopConfig:
     return LoopConfig(
         epochs=epochs, batch_size=stage.batch, micro_batch=stage.micro_batch, lr=stage.lr, weight_decay=stage.weight_decay,
-        threads=config.threads,
+        threads=config.threads, sharding=config.sharding,
     )  # fmt: skip
 
 

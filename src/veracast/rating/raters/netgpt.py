@@ -61,9 +61,12 @@ class Study:
         pictures = config.backbone.frames > 0
         key = f"{config.graph.schema} {config.graph.text_encoder} {config.graph.frames} {pictures}"
         if key not in self._around:
-            self._around[key] = surroundings(
-                self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, progress=self.progress
-            )  # fmt: skip
+            from veracast.models.processes import first_alone
+
+            with first_alone():  # it encodes the texts; the others find them in the store
+                self._around[key] = surroundings(
+                    self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, progress=self.progress
+                )  # fmt: skip
         return self._around[key]
 
     def trained(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> Trained:
@@ -117,7 +120,7 @@ class Study:
             self.main,
             self.fans,
             _rows_digest(train),
-            replace(config, threads=0, checkpoint_every_s=0),
+            _result_of(config),
             seed,
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -257,6 +260,12 @@ def saved_config(folder: Path) -> NetGPTConfig:
 
     body: dict[str, Any] = json.loads((folder / "netgpt.json").read_text(encoding="utf-8"))
     return load_config(NetGPTConfig, given=body["config"])
+
+
+def _result_of(config: NetGPTConfig) -> NetGPTConfig:
+    """The config without what decides how a training runs, not what comes out: it may go on in another way."""
+    backbone = replace(config.backbone, device="auto", recompute=False)
+    return replace(config, backbone=backbone, threads=0, checkpoint_every_s=0, sharding="ddp")
 
 
 def need_torch() -> None:
