@@ -184,7 +184,9 @@ class _Run:
         for part in (batch[i : i + at_once] for i in range(0, len(batch), at_once)):
             mine = part[rank() :: world()]
             # a process without a row reads one that is not its own: gathering and averaging take all processes
-            found: LossSum = self.spread.forward(mine, own=True) if len(mine) else self.spread.forward(part[:1], own=False)
+            found: LossSum = (
+                self.spread.forward(mine, own=True) if len(mine) else self.spread.forward(part[:1], own=False)
+            )
             if found.loss.requires_grad:
                 torch.autograd.backward(found.loss * world())  # both kinds of sharding take the mean over processes
             total += float(found.loss.detach())

@@ -85,9 +85,15 @@ class BackboneConfig:
         "all"  # latin: texts in other scripts reach the model through the graph tokens alone
     )
     frames: int = 0  # pictures shown to a vision-language model
-    device: str = "auto"  # of the language model: auto (the CUDA device of the process, else cpu) | cpu | cuda | cuda:1 ...
-    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: frozen weights are held and all are multiplied in it; what is trained stays fp32
-    recompute: bool = False  # activations of a block computed again in the backward pass: less memory, a third more time
+    device: str = (
+        "auto"  # of the language model: auto (the CUDA device of the process, else cpu) | cpu | cuda | cuda:1 ...
+    )
+    precision: Literal["fp32", "bf16"] = (
+        "fp32"  # bf16: frozen weights are held and all are multiplied in it; what is trained stays fp32
+    )
+    recompute: bool = (
+        False  # activations of a block computed again in the backward pass: less memory, a third more time
+    )
 
 
 @dataclass(frozen=True)

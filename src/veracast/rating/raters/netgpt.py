@@ -20,6 +20,7 @@ import polars as pl
 
 from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, new_folder, write_json
+from veracast.core.launch import launch
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import Rater
 from veracast.data.as_of import Fans
@@ -109,8 +110,12 @@ class Study:
         return pl.concat(found) if found else pl.DataFrame()
 
     def sweep(self) -> None:
-        """Forget what was trained, and remove its checkpoints."""
-        for key in self._trained:
+        """Forget what was trained, and remove its checkpoints; of several processes, when all are done with them."""
+        if launch().world > 1 and self._trained:
+            from veracast.models.processes import together
+
+            together()
+        for key in self._trained if launch().first else ():
             shutil.rmtree(self.folder / key, ignore_errors=True)
         self._trained = {}
 
