@@ -3,7 +3,7 @@
 A loss is a sum over rows and the weight behind it, so micro-batches and processes add up to the same gradient. The order
 of rows depends on (seed, stage, epoch) alone and the noise of a step on (seed, stage, step) alone: a training that was
 killed at any moment ends with the same weights as an undisturbed one. Under `torchrun` every process takes its share of
-every batch, with all weights (DistributedDataParallel) or a part of them (FSDP2, models/sharding.py); process 0 writes. The
+every batch, with all weights or a part of them (models/sharding.py); process 0 writes. The
 checkpoints are the same files either way: a training may go on with another number of processes.
 
     FOLDER/<stage>/checkpoint/  weights · best · moments .safetensors + state.json      while it runs
@@ -31,7 +31,7 @@ from veracast.core.files import new_folder, sweep_partials, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.models.checkpoints import load_weights, restore, save_weights, snapshot, trainable, weights_digest
-from veracast.models.processes import check_alike, rank, summed, together, told, world
+from veracast.models.processes import check_alike, rank, summed, together, told
 from veracast.models.sharding import Sharding, spread
 
 CURVE = {"stage": pl.String, "step": pl.Int64, "epoch": pl.Float64, "split": pl.String, "loss": pl.Float64, "lr": pl.Float64, "seconds": pl.Float64}  # fmt: skip
@@ -180,18 +180,20 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         batch = self._batch(step)
         total, weight = 0.0, 0.0
-        at_once = config.micro_batch * world()
+        spread = self.spread
+        at_once = config.micro_batch * spread.world
         for part in (batch[i : i + at_once] for i in range(0, len(batch), at_once)):
-            mine = part[rank() :: world()]
+            mine = part[spread.rank :: spread.world]
             # a process without a row reads one that is not its own: gathering and averaging take all processes
-            found: LossSum = (
-                self.spread.forward(mine, own=True) if len(mine) else self.spread.forward(part[:1], own=False)
-            )
+            found: LossSum = spread.forward(mine, own=True) if len(mine) else spread.forward(part[:1], own=False)
             if found.loss.requires_grad:
-                torch.autograd.backward(found.loss * world())  # both kinds of sharding take the mean over processes
+                torch.autograd.backward(
+                    found.loss * spread.world
+                )  # both kinds of sharding take the mean over processes
             total += float(found.loss.detach())
             weight += found.weight
-        total, weight = summed(total, weight)
+        if spread.world > 1:
+            total, weight = summed(total, weight)
         if not math.isfinite(total) or weight <= 0:
             message = f"{self.stage}: the loss is {total} at step {step + 1} (rows {batch[:5].tolist()} ...)"
             raise NotMeasuredError(f"{message} -> a smaller learning rate; the last checkpoint is in {self.place}")

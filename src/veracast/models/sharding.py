@@ -1,6 +1,10 @@
-"""How the weights of one training lie in its processes: whole in each (`ddp`), or a part of every tensor in each (`fsdp`).
+"""How one training lies in its processes.
 
-Both give the loop the same five things: a forward pass, a validation pass, parameters for the optimizer, their whole values
+    alike   every process does all of it: what is small, or reads all of the graph whatever its rows are
+    ddp     rows are shared, weights are whole in each
+    fsdp    rows are shared, and each has a part of every weight
+
+All give the loop the same five things: a forward pass, a validation pass, parameters for the optimizer, their whole values
 (for checkpoints, which are the same files either way) and their places back. One process alone holds all: no wrapper.
 
 FSDP2 (`fully_shard`; Zhao et al. 2023) gathers a transformer block right before it is read and lets it go after it. Frozen
@@ -16,24 +20,29 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import Tensor, nn
+from torch import distributed as dist
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from veracast.models.checkpoints import trainable
-from veracast.models.processes import world
+from veracast.models.processes import rank, world
 
-Sharding = Literal["ddp", "fsdp"]
+Sharding = Literal["alike", "ddp", "fsdp"]
 
 
 class Whole:
-    """All weights in every process; DistributedDataParallel takes the mean of gradients where there are several."""
+    """All weights in every process; DistributedDataParallel takes the mean of gradients where rows are shared.
 
-    def __init__(self, step: Any) -> None:
+    rank, world: whose rows are read here (`rows[rank::world]`).
+    """
+
+    def __init__(self, step: Any, *, alike: bool) -> None:
         self.model: nn.Module = step.model
         self.parameters = trainable(self.model)
-        self.forward: Any = step if world() == 1 else DistributedDataParallel(step, find_unused_parameters=True)
+        self.rank, self.world = (0, 1) if alike else (rank(), world())
+        self.forward: Any = step if self.world == 1 else DistributedDataParallel(step, find_unused_parameters=True)
         self.validate = step.validate
 
     def whole(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -45,7 +54,10 @@ class Whole:
         return value
 
     def close(self) -> None:
-        """Nothing to give back."""
+        """Processes on different processors round differently: what process 0 learnt is what all go on with."""
+        if world() > 1:
+            for parameter in self.parameters.values():
+                dist.broadcast(parameter.detach(), src=0)
 
 
 class Sharded:
@@ -56,6 +68,7 @@ class Sharded:
 
     def __init__(self, step: Any) -> None:
         self.given: nn.Module = step.model
+        self.rank, self.world = rank(), world()
         shared = {id(p): p for p in self.given.parameters()}  # the twin's modules are new, its parameters are the same
         self.step: Any = copy.deepcopy(step, {**shared, id(step.objective): step.objective})
         self.model: nn.Module = self.step.model
@@ -99,4 +112,4 @@ class Sharded:
 
 def spread(step: Any, sharding: Sharding) -> Whole | Sharded:
     """The weights of a step in the processes that are there."""
-    return Sharded(step) if sharding == "fsdp" and world() > 1 else Whole(step)
+    return Sharded(step) if sharding == "fsdp" and world() > 1 else Whole(step, alike=sharding == "alike")

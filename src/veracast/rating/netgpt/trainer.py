@@ -206,6 +206,7 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     return LoopConfig(
         epochs=stage.epochs, batch_size=rows, micro_batch=rows, lr=stage.lr, weight_decay=stage.weight_decay,
         warmup_share=0.3, evaluate_every=stage.evaluate_every, patience=stage.patience, threads=config.threads,
+        sharding="alike",  # every row reads the whole graph: sharing rows would save nothing
     )  # fmt: skip
 
 
@@ -241,7 +242,7 @@ def _heads_of(config: NetGPTConfig, kind: str, data: HeadData, work: _Work) -> d
         head = GraphHeads(data.skip.shape[1], target, members=stage.members, dropout=stage.dropout)
         loop = LoopConfig(
             epochs=stage.head_epochs, batch_size=stage.head_batch, micro_batch=stage.head_batch, lr=stage.head_lr,
-            weight_decay=stage.weight_decay, patience=5, threads=config.threads,
+            weight_decay=stage.weight_decay, patience=5, threads=config.threads, sharding="alike",
         )  # fmt: skip
         before = objective.validation_loss(head)
         if work.fit(head, objective, objective.rows, loop, f"stage3-{kind}-{target}").best_loss < before:
