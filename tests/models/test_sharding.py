@@ -23,27 +23,31 @@ import numpy as np, torch
 from torch.distributed.tensor import DTensor
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from tests.models.conftest import TEXTS, facts_of
-from veracast.models.backbones import Backbone, load_backbone, with_soft_tokens
-from veracast.models.checkpoints import snapshot, trainable, weights_digest
+from veracast.models.backbones import Backbone, load_backbone
+from veracast.models.checkpoints import weights_digest
 from veracast.models.graph_language import GraphLanguageModel, Lora, Source, collate
 from veracast.models.loop import LoopConfig, LossSum, _Run, fit
 from veracast.models.pictures import Pictures, together
-from veracast.models.processes import joined, rank, world
+from veracast.models.processes import joined, rank
 from veracast.models.prompts import Slots, template
+from veracast.models.tokenizer import VISION_TOKENS, train_tokenizer
 
 kind, folder = sys.argv[1], Path(sys.argv[2])
+PICTURED = train_tokenizer(TEXTS, more=(*VISION_TOKENS, "<|video_pad|>"))
+IDS = {f"{name}_token_id": PICTURED.convert_tokens_to_ids(f"<|{name}|>") for name in ("vision_start", "vision_end")}
+IDS |= {f"{name}_token_id": PICTURED.convert_tokens_to_ids(f"<|{name}_pad|>") for name in ("image", "video")}
 sizes = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=3, num_attention_heads=4, num_key_value_heads=2)
 
 
 def backbone(kind):
-    words = load_backbone("tiny", texts=TEXTS, seed=1)
     if kind != "vision":
-        return words
+        return load_backbone("tiny", texts=TEXTS, seed=1)
     torch.manual_seed(4)
-    text = dict(sizes, vocab_size=len(words.tokenizer), rope_scaling={"type": "mrope", "mrope_section": [1, 1, 2]}, pad_token_id=0, bos_token_id=1, eos_token_id=2)
-    tower = dict(depth=2, embed_dim=32, hidden_size=32, num_heads=2, patch_size=4, mlp_ratio=2)
-    config = Qwen2VLConfig(text_config=text, vision_config=tower, image_token_id=words.tokenizer.convert_tokens_to_ids("<|image_pad|>"))
-    return Backbone("v", Qwen2VLForConditionalGeneration(config).eval(), words.tokenizer, "vision")
+    words = PICTURED
+    text = dict(sizes, vocab_size=len(words), rope_parameters={"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]})
+    tower = dict(depth=2, embed_dim=32, hidden_size=32, num_heads=2, patch_size=4, mlp_ratio=2, in_channels=3)
+    model = Qwen2VLForConditionalGeneration(Qwen2VLConfig(text_config=text, vision_config=tower, **IDS)).eval()
+    return Backbone("v", model, words, "vision")
 
 
 class Says:

@@ -134,7 +134,11 @@ class GraphLanguageModel(nn.Module):
 
     def recompute(self) -> None:
         """Keep the input of each block alone, and compute what is inside again in the backward pass."""
-        self.language.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        how = {"use_reentrant": False}
+        if hasattr(self.language, "activation_checkpointing_enable"):  # its name in later releases of transformers 5
+            self.language.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+        else:
+            self.language.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
     @property
     def has_trainable_language(self) -> bool:

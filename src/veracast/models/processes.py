@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gc
 import hashlib
 import json
 from collections.abc import Iterator
@@ -48,6 +49,7 @@ def joined(*, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
         raise StoppedError(
             f"{message} -> its own message says why; the same command goes on from the last checkpoint"
         ) from error
+    gc.collect()  # sharded modules hold the group in cycles, and its threads must end before Python does, or it aborts
     dist.destroy_process_group()
 
 
