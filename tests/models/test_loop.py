@@ -160,7 +160,13 @@ def test_a_loss_that_is_not_finite_stops_and_names_the_step(tmp_path: Path) -> N
 
 
 def _run(
-    folder: Path, *, dropout: float = 0.3, pause: float = 0.0, processes: int = 1, sharding: str = "ddp", dies_at: int = 0
+    folder: Path,
+    *,
+    dropout: float = 0.3,
+    pause: float = 0.0,
+    processes: int = 1,
+    sharding: str = "ddp",
+    dies_at: int = 0,
 ) -> subprocess.Popen[str]:
     code = SLOW_TASK.format(here=str(Path(__file__).parent))
     script = folder.parent / "task.py"

@@ -78,7 +78,9 @@ def test_what_processes_tell_each_other(tmp_path: Path) -> None:
 def test_a_fault_of_one_process_ends_all_and_is_told_once(tmp_path: Path) -> None:
     began = time.monotonic()
     done = run(tmp_path, FAIL, "one")
-    assert done.returncode != 0 and time.monotonic() - began < 45  # most of it is starting Python; the group's timeout is 60
+    assert (
+        done.returncode != 0 and time.monotonic() - began < 45
+    )  # most of it is starting Python; the group's timeout is 60
     lines = [line for line in done.stderr.splitlines() if "DATASET" in line]
     assert lines == ["veracast, process 1: DATASET: is missing -> name one"]
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -140,7 +140,8 @@ def _rate(rater: Rater, train: pl.DataFrame, test: pl.DataFrame, *, target: str,
         final = pool.submit(rater.fit, train, target=target, seed=seed)
         validation = pool.submit(_validate, rater, train, target=target, seed=seed)
         if _workers() == 1:
-            wait((final, validation))
+            final.result()
+            validation.result()
         held_out = cross_fit(rater, train, target=target, seed=seed)
         (mae, scored), fitted = validation.result(), final.result()
     return Rated(

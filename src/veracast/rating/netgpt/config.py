@@ -46,8 +46,8 @@ class Stage2Config:
 
     epochs: int = 2  # 0 = left out
     rows: int = 1000  # states read, cold and observed in equal parts; 0 = all
-    batch: int = 32
-    micro_batch: int = 32
+    batch: int = 32  # rows of a step, over all processes
+    micro_batch: int = 32  # of them, how many a process reads at a time
     lr: float = 1e-3
     weight_decay: float = 0.01
 
@@ -59,7 +59,7 @@ class Stage3Config:
     head_epochs: int = 30  # of the graph heads, over all rows
     language_epochs: int = 2  # of the language model with its head, over `rows`; 0 = the graph heads alone
     rows: int = 1000  # states read by the language model in `language_epochs`; 0 = all
-    batch: int = 32
+    batch: int = 32  # as in stage 2
     micro_batch: int = 32
     lr: float = 5e-4
     head_batch: int = 256
@@ -85,15 +85,9 @@ class BackboneConfig:
         "all"  # latin: texts in other scripts reach the model through the graph tokens alone
     )
     frames: int = 0  # pictures shown to a vision-language model
-    device: str = (
-        "auto"  # of the language model: auto (the CUDA device of the process, else cpu) | cpu | cuda | cuda:1 ...
-    )
-    precision: Literal["fp32", "bf16"] = (
-        "fp32"  # bf16: frozen weights are held and all are multiplied in it; what is trained stays fp32
-    )
-    recompute: bool = (
-        False  # activations of a block computed again in the backward pass: less memory, a third more time
-    )
+    device: str = "auto"  # of the language model: the CUDA device of the process, else cpu | cpu | cuda | cuda:1 ...
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: of frozen weights and of products; what is trained stays fp32
+    recompute: bool = False  # activations are computed again in the backward pass: less memory, a third more time
 
 
 @dataclass(frozen=True)
