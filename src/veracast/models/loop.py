@@ -3,8 +3,8 @@
 A loss is a sum over rows and the weight behind it, so micro-batches and processes add up to the same gradient. The order
 of rows depends on (seed, stage, epoch) alone and the noise of a step on (seed, stage, step) alone: a training that was
 killed at any moment ends with the same weights as an undisturbed one. Under `torchrun` every process takes its share of
-every batch, with all weights or a part of them (models/sharding.py); process 0 writes. The
-checkpoints are the same files either way: a training may go on with another number of processes.
+every batch, with all weights or a part of them (models/sharding.py); process 0 writes. The checkpoints are the same files
+either way: a training may go on with another number of processes.
 
     FOLDER/<stage>/checkpoint/  weights · best · moments .safetensors + state.json      while it runs
     FOLDER/<stage>/done/        weights.safetensors + state.json                        when it has ended
@@ -166,6 +166,8 @@ class _Run:
                 saved = time.monotonic()
             advance(1)
         restore(self.model, self.best if state.best_loss is not None else snapshot(self.parameters))
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()  # room for whole weights
         self.spread.close()
         self.given.eval()
         self._end()
@@ -187,9 +189,7 @@ class _Run:
             # a process without a row reads one that is not its own: gathering and averaging take all processes
             found: LossSum = spread.forward(mine, own=True) if len(mine) else spread.forward(part[:1], own=False)
             if found.loss.requires_grad:
-                torch.autograd.backward(
-                    found.loss * spread.world
-                )  # both kinds of sharding take the mean over processes
+                torch.autograd.backward(found.loss * spread.world)  # the gradients become a mean over processes
             total += float(found.loss.detach())
             weight += found.weight
         if spread.world > 1:
@@ -238,9 +238,8 @@ class _Run:
             return
         body = _read_state(place, self.state.fingerprint)
         vars(self.state).update(body)
-        expected = trainable(self.given) if self.model is self.given else self.parameters
-        restore(self.model, self._placed(load_weights(place / "weights.safetensors", expected)))
-        self.best = self._placed(load_weights(place / "best.safetensors", expected))
+        restore(self.model, self._placed(load_weights(place / "weights.safetensors", self.parameters)))
+        self.best = self._placed(load_weights(place / "best.safetensors", self.parameters))
         slots = self.optimizer.state_dict()
         slots["state"] = _nested(self._placed(load_weights(place / "moments.safetensors"), of_moments=True))
         self.optimizer.load_state_dict(slots)

@@ -61,7 +61,8 @@ class Whole:
 
 
 class Sharded:
-    """A part of every weight in each process. `model` is a twin of the given one, which is hollow until `close` fills it.
+    """A part of every weight in each process. `model` is a twin of the given one, which is hollow until `close` fills it
+    (a training that fails leaves it hollow). torch offers no way to undo `fully_shard`, hence the twin.
 
     All methods are collective: every process calls them, in the same order.
     """
