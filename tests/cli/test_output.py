@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from veracast.cli.output import finish
+from veracast.cli.output import GRACE_S, check_processes, finish
 from veracast.core.errors import (
     ConfigError,
     InputError,
@@ -133,3 +133,34 @@ def test_more_stands_between_verdict_and_folder(tmp_path: Path, capsys: pytest.C
 
     finish(work, as_json=False, show=lambda record: f"  {record.counts['videos']} videos\n")
     assert capsys.readouterr().out == f"the verdict\n  2 videos\nrun: {tmp_path}/r\n"
+
+
+def test_of_several_processes_only_the_first_prints(
+    record: Record, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr("veracast.cli.output.time.sleep", slept.append)
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert finish(lambda: record, as_json=False) == 0 and finish(lambda: record, as_json=True) == 0
+    assert capsys.readouterr() == ("", "") and slept == []
+    # its fault is told after the first has had time to tell the same one, and never as JSON
+    assert finish(throw(NotMeasuredError("the loss is nan")), as_json=True) == 4
+    assert capsys.readouterr() == ("", "veracast, process 1: the loss is nan\n") and slept == [GRACE_S]
+    assert finish(throw(RuntimeError("a bug")), as_json=False) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("Traceback") and err.endswith("veracast, process 1: RuntimeError('a bug')\n")
+    monkeypatch.setenv("RANK", "0")
+    assert finish(throw(NotMeasuredError("the loss is nan")), as_json=False) == 4
+    assert capsys.readouterr().err == "veracast: the loss is nan\n" and len(slept) == 2
+
+
+def test_a_recipe_that_cannot_share_its_work_is_refused_under_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_processes("rate")
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    check_processes("train")
+    with pytest.raises(
+        ConfigError, match="rate works in one process, torchrun started 4 -> python -m veracast without"
+    ):
+        check_processes("rate")

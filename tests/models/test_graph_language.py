@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.models.conftest import facts_of
-from veracast.models.backbones import Backbone
+from tests.models.conftest import TEXTS, facts_of
+from veracast.models.backbones import Backbone, load_backbone
 from veracast.models.checkpoints import snapshot, trainable
-from veracast.models.graph_language import Batch, GraphLanguageModel, Source, chosen, collate, trained_share
+from veracast.models.graph_language import Batch, GraphLanguageModel, Lora, Source, chosen, collate, trained_share
 from veracast.models.prompts import Template, parse_level, single_tokens
 
 SOURCES = {"graph": Source(5, 3), "numbers": Source(4, 2)}
@@ -132,3 +134,62 @@ def test_chosen_rows_of_a_batch(made: Template) -> None:
     assert part.prompt.tolist() == batch.prompt[[3, 1]].tolist()
     assert part.ids.shape[1] == int(batch.whole[[3, 1]].max())
     assert torch.equal(part.soft["graph"], batch.soft["graph"][[3, 1]])
+
+
+def gradients(model: GraphLanguageModel, batch: Batch) -> tuple[float, dict[str, Tensor]]:
+    """Loss and gradients of what is trained, in training mode."""
+    model.train()
+    loss, _ = model.answer_loss(batch)
+    loss.backward()
+    return loss.item(), {name: p.grad for name, p in trainable(model).items() if p.grad is not None}
+
+
+def lora_model(made: Template, **choices: Any) -> tuple[GraphLanguageModel, Batch]:
+    """The same first weights every time, whatever the choices; adapters that are not at zero."""
+    torch.manual_seed(3)
+    base = load_backbone("tiny", texts=TEXTS, seed=1)
+    model = GraphLanguageModel(base, SOURCES, tuning="lora", lora=Lora(dropout=0.0), **choices)
+    with torch.no_grad():
+        for name, parameter in trainable(model).items():
+            if "lora_B" in name:
+                parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(5)) * 0.02)
+    return model, batch_of(made, 4, answers=["3", "7", "1", "0"])
+
+
+def test_recomputed_activations_give_the_same_loss_and_gradients(made: Template) -> None:
+    plain, batch = lora_model(made)
+    again, _ = lora_model(made)
+    again.recompute()
+    reads = [0, 0]
+    for place, model in enumerate((plain, again)):
+        model.blocks[0].mlp.register_forward_pre_hook(lambda *_, at=place: reads.__setitem__(at, reads[at] + 1))
+    (loss, wanted), (found_loss, found) = gradients(plain, batch), gradients(again, batch)
+    assert reads == [1, 2]  # the block is read again on the way back
+    assert found_loss == loss and found.keys() == wanted.keys()
+    assert all(torch.equal(found[name], wanted[name]) for name in wanted)
+
+
+def test_bf16_holds_what_is_frozen_and_trains_in_fp32(made: Template) -> None:
+    plain, batch = lora_model(made)
+    halved, _ = lora_model(made, precision="bf16")
+    held = {p.dtype for p in halved.parameters() if not p.requires_grad}
+    assert held == {torch.bfloat16} and {p.dtype for p in trainable(halved).values()} == {torch.float32}
+    for name, p in halved.named_parameters():
+        if not p.requires_grad:
+            assert torch.equal(p, dict(plain.named_parameters())[name].bfloat16()), name
+    assert halved.hidden(batch).dtype == torch.bfloat16  # products are taken in it
+    (loss, wanted), (found_loss, found) = gradients(plain, batch), gradients(halved, batch)
+    assert found_loss != loss and found_loss == pytest.approx(loss, rel=4e-3)  # bf16 has 8 bits: 2 ** -8
+    together, apart = (torch.cat([g[name].flatten() for name in wanted]) for g in (wanted, found))
+    assert apart.dtype == torch.float32 and F.cosine_similarity(together, apart, dim=0) > 0.999
+    assert halved.last_hidden(batch).dtype == torch.float32
+    logits = halved.answer_logits(halved.last_hidden(batch), [1, 2])
+    assert (logits.dtype, logits.device.type) == (torch.float32, "cpu")
+
+
+def test_fp32_is_no_autocast_and_a_batch_in_place_is_not_copied(made: Template) -> None:
+    model, batch = lora_model(made)
+    moved = batch.to(model.device)
+    assert moved.ids is batch.ids and moved.soft["graph"] is batch.soft["graph"]
+    with model.autocast():
+        assert not torch.is_autocast_enabled("cpu")

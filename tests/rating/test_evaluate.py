@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -188,3 +190,44 @@ def test_rows_without_a_forecast_are_unscored_not_guessed(make_samples: Make) ->
     rated = evaluate(task, [Fixed(blind=4)], seed=0).of("fixed")
     assert np.isnan(rated.test.point).sum() == 4
     assert rated.validation_scored == 0.8
+
+
+@dataclass
+class Watch:
+    """How many trainings run now, and ran at most at one time."""
+
+    now: int = 0
+    most: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
+@dataclass(frozen=True)
+class Watched(Fixed):
+    """A rater whose trainings take a moment and are counted."""
+
+    watch: Watch = field(default_factory=Watch)
+
+    def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> Fixed:
+        with self.watch.lock:
+            self.watch.now += 1
+            self.watch.most = max(self.watch.most, self.watch.now)
+        time.sleep(0.02)
+        with self.watch.lock:
+            self.watch.now -= 1
+        return self
+
+
+def test_in_several_processes_one_training_follows_the_other(
+    make_samples: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("veracast.rating.evaluate.WORKERS", 4)
+    train = make_samples(60, y_views=np.arange(60.0))
+    task = Task("t", "w", "cold", "views", train, train)
+    most = {}
+    for world in ("1", "2"):
+        monkeypatch.setenv("RANK", "0")
+        monkeypatch.setenv("WORLD_SIZE", world)
+        rater = Watched(value=1.0)
+        evaluate(task, [rater], seed=0)
+        most[world] = rater.watch.most
+    assert most["1"] > 1 and most["2"] == 1

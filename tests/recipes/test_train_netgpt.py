@@ -128,3 +128,71 @@ def test_killed_in_each_stage_and_resumed_it_ends_with_the_same_weights(dataset:
         capture_output=True,
     )
     assert weights(tmp_path / "killed") == expected
+
+
+SMALL = (
+    "netgpt.stage3.dropout=0", "netgpt.graph.dropout=0", "netgpt.graph.text_dropout=0", "netgpt.stage2.rows=16", "netgpt.stage2.batch=8",
+    "netgpt.stage2.micro_batch=3", "netgpt.stage2.epochs=1", "netgpt.stage3.rows=16", "netgpt.stage3.batch=8", "netgpt.stage3.language_epochs=1",
+    "netgpt.validation_rows=8", "netgpt.checkpoint_every_s=0",
+)  # fmt: skip
+
+
+def launched(arguments: list[str], cache: Path, *, processes: int) -> subprocess.CompletedProcess[str]:
+    """The command as it is, or under torchrun."""
+    launch = [sys.executable]
+    if processes > 1:
+        launch += ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    environment = {**os.environ, "VERACAST_CACHE": str(cache), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*launch, "-m", "veracast", *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+
+
+def losses(run: Path) -> pl.DataFrame:
+    return read_table(load_record(run), "loss_curves").select("training", "stage", "split", "step", "loss")
+
+
+@pytest.mark.slow
+def test_torchrun_trains_one_model_with_the_loss_of_one_process(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    for name, processes, more in (("one", 1, ()), ("ddp", 2, ()), ("fsdp", 2, ("netgpt.sharding=fsdp",))):
+        arguments = command(dataset, tmp_path / name, tmp_path / "runs" / name, *SMALL, *more)
+        done = launched(arguments, tmp_path / f"cache-{name}", processes=processes)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("run: ") == 1 and done.stdout.startswith(f"{tmp_path / name}: ")
+        work = tmp_path / f"cache-{name}" / "work"
+        assert not work.exists() or not any(work.iterdir())
+    assert sorted(p.name for p in (tmp_path / "runs").iterdir()) == [
+        "ddp",
+        "fsdp",
+        "one",
+    ]  # nothing half-written beside them
+    expected = losses(tmp_path / "runs" / "one")
+    assert {"stage1", "stage2", "stage3-language", "stage3-cold-main"} <= set(expected["stage"])
+    for name in ("ddp", "fsdp"):
+        found = losses(tmp_path / "runs" / name)
+        assert found.drop("loss").equals(expected.drop("loss"))
+        np.testing.assert_allclose(found["loss"].to_numpy(), expected["loss"].to_numpy(), atol=1e-5, rtol=0)
+        alike = expected["stage"].is_in(["stage2", "stage3-language"]).not_()
+        assert found.filter(alike).equals(expected.filter(alike))  # stage 1 and heads: to the last bit
+        assert len(list((tmp_path / name / "parts").glob("netgpt-*"))) == 2
+        assert load_record(tmp_path / "runs" / name).counts == load_record(tmp_path / "runs" / "one").counts
+
+
+@pytest.mark.slow
+def test_faults_under_torchrun_are_one_line(dataset: Path, tmp_path: Path) -> None:
+    for arguments, told in (
+        (command(tmp_path / "nowhere", tmp_path / "m", tmp_path / "r"), "nowhere"),
+        (command(dataset, tmp_path / "m", tmp_path / "r", "netgpt.stage9=1"), "unknown key"),
+        (["world", "--to", str(tmp_path / "w"), "--quiet"], "world works in one process, torchrun started 2"),
+    ):
+        done = launched(arguments, tmp_path / "cache", processes=2)
+        assert done.returncode != 0 and done.stdout == ""
+        lines = [line for line in done.stderr.splitlines() if line.startswith(("veracast:", "veracast,"))]
+        assert len(lines) == 1 and lines[0].startswith("veracast: ") and told in lines[0]
+    assert not (tmp_path / "m").exists() and not (tmp_path / "r").exists() and not (tmp_path / "w").exists()

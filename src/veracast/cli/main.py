@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from veracast import __version__
-from veracast.cli.output import finish
+from veracast.cli.output import check_processes, finish
 from veracast.cli.progress import chosen
 
 if TYPE_CHECKING:
@@ -90,11 +90,13 @@ def _run(
         from importlib import import_module
 
         from veracast.core.config import load_config
+        from veracast.core.launch import launch
 
+        check_processes(recipe)
         module = import_module(f"veracast.recipes.{recipe}")
         known = {key: value() if callable(value) else value for key, value in given.items() if value is not None}
         settings = load_config(module.Config, file=config, overrides=sets or (), given=known)
-        return module.run(settings, out, progress=chosen(quiet=quiet or as_json))
+        return module.run(settings, out, progress=chosen(quiet=quiet or as_json or not launch().first))
 
     raise typer.Exit(finish(work, as_json=as_json, show=show))
 

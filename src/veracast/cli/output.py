@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -14,19 +15,25 @@ from veracast.core.errors import (
     EXIT_NOT_MEASURED,
     EXIT_OK,
     EXIT_STOPPED,
+    ConfigError,
     VeracastError,
 )
+from veracast.core.launch import launch
 
 if TYPE_CHECKING:
     from veracast.core.records import Record
 
+IN_PROCESSES = ("train",)
+"""Recipes that share their work under torchrun; another one would be done as often as there are processes."""
+GRACE_S = 3.0
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
 
 
 def finish(work: Callable[[], Record], *, as_json: bool, show: Callable[[Record], str] | None = None) -> int:
     """Run a recipe, print its outcome on standard output (faults on standard error), return the exit code.
 
-    show: what people see between verdict and folder.
+    show: what people see between verdict and folder. Of several processes the first prints; another one only what the
+    first does not know, its own fault.
     """
     try:
         record = work()
@@ -37,8 +44,9 @@ def finish(work: Callable[[], Record], *, as_json: bool, show: Callable[[Record]
     except Exception as error:  # noqa: BLE001 - the last line of defence: shown in full, never swallowed
         if isinstance(error, VeracastError) and error.exit_code != EXIT_BUG:
             return _failed(str(error), error.exit_code, as_json=as_json)
-        traceback.print_exc()
-        return _failed(repr(error), EXIT_BUG, as_json=as_json)
+        return _failed(repr(error), EXIT_BUG, as_json=as_json, trace=traceback.format_exc())
+    if not launch().first:
+        return _EXITS[record.status]
     from veracast.core.records import to_json
 
     if as_json:
@@ -89,10 +97,28 @@ def benched(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _failed(message: str, code: int, *, as_json: bool) -> int:
+def check_processes(recipe: str) -> None:
+    """ConfigError for a recipe that cannot share its work with other processes, where there are some."""
+    if recipe not in IN_PROCESSES and launch().world > 1:
+        fault = (
+            f"{recipe} works in one process, torchrun started {launch().world} -> python -m veracast without torchrun"
+        )
+        raise ConfigError([fault])
+
+
+def _let_the_first_speak() -> None:
+    """Most faults are met by all processes: torchrun ends this one here once the first has said it and is gone."""
+    if not launch().first:
+        time.sleep(GRACE_S)
+
+
+def _failed(message: str, code: int, *, as_json: bool, trace: str = "") -> int:
     message = " ".join(line.strip() for line in message.splitlines() if line.strip())
-    sys.stderr.write(f"veracast: {message}\n")
-    if as_json:
+    _let_the_first_speak()
+    who = "veracast" if launch().first else f"veracast, process {launch().rank}"
+    sys.stderr.write(f"{trace}{who}: {message}\n")
+    sys.stderr.flush()
+    if as_json and launch().first:
         from veracast.core.records import RECORD_VERSION
 
         status = "not_measured" if code == EXIT_NOT_MEASURED else "failed"

@@ -38,7 +38,7 @@ TINY_SIZES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Backbone:
-    """model: a causal language model of transformers, fp32, in eval mode. from_scratch: its weights are nowhere else."""
+    """model: a causal language model of transformers, on the CPU, in eval mode. from_scratch: its weights are nowhere else."""
 
     name: str
     model: Any
@@ -57,10 +57,13 @@ class Backbone:
         return sum(p.numel() for p in self.model.parameters())
 
 
-def load_backbone(name: str, *, texts: Iterable[str] = (), seed: int = 0, tokenizer: Path | None = None) -> Backbone:
+def load_backbone(
+    name: str, *, texts: Iterable[str] = (), seed: int = 0, tokenizer: Path | None = None, dtype: torch.dtype = torch.float32
+) -> Backbone:  # fmt: skip
     """The backbone of that name, with the soft tokens in its vocabulary.
 
-    texts: what the tokenizer of `tiny` is trained on. tokenizer: a saved one, in place of texts.
+    texts: what the tokenizer of `tiny` is trained on. tokenizer: a saved one, in place of texts. dtype: of weights that are
+    read from disk; a large model is never there in fp32 when it will be held in bf16.
     """
     words: Any
     if name == TINY:
@@ -73,7 +76,7 @@ def load_backbone(name: str, *, texts: Iterable[str] = (), seed: int = 0, tokeni
         words = load_tokenizer(tokenizer) if tokenizer is not None else AutoTokenizer.from_pretrained(place)
         vision = hasattr(config, "vision_config")
         loader = AutoModelForImageTextToText if vision else AutoModelForCausalLM
-        model = loader.from_pretrained(place, dtype=torch.float32, use_safetensors=True)
+        model = loader.from_pretrained(place, dtype=dtype, use_safetensors=True)
     except (OSError, ValueError) as error:
         first = str(error).splitlines()[0]
         message, remedy = f"cannot be loaded ({first})", f"name tiny, {SMOLLM2}, or a folder that holds config.json, safetensors and a tokenizer"  # fmt: skip

@@ -33,7 +33,7 @@ def restore(module: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
     """One safetensors file."""
-    save_file({name: t.detach().contiguous() for name, t in weights.items()}, path)
+    save_file({name: t.detach().cpu().contiguous() for name, t in weights.items()}, path)
 
 
 def load_weights(path: Path, expected: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
@@ -54,7 +54,7 @@ def weights_digest(weights: Mapping[str, Tensor]) -> str:
     """sha256 over names, shapes and bytes, in the order of names."""
     digest = hashlib.sha256()
     for name in sorted(weights):
-        tensor = weights[name].detach().contiguous()
+        tensor = weights[name].detach().cpu().contiguous()
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

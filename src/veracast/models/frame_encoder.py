@@ -105,7 +105,7 @@ def train_encoder(
     chosen = frames[np.sort(order[:whole])]
     loop = LoopConfig(
         epochs=epochs, batch_size=min(batch, whole), micro_batch=batch, lr=3e-3, weight_decay=1e-4, warmup_share=0.1, threads=threads,
-        checkpoint_every_s=checkpoint_every_s,
+        checkpoint_every_s=checkpoint_every_s, sharding="alike",  # the loss is of a whole batch: rows cannot be shared
     )  # fmt: skip
     with progress.step("frames decoded"):
         views = Views(small_frames(chosen["jpeg"].to_list()), partners(chosen["video_id"].to_list()))

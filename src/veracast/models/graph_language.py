@@ -7,6 +7,7 @@ Padding is on the right of a causal model, so no row ever sees it and no mask is
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
@@ -20,10 +21,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 from veracast.models.backbones import Backbone
 from veracast.models.pictures import Pictures
+from veracast.models.processes import on_cpu
 from veracast.models.prompts import Encoded, token_id
 from veracast.models.tokenizer import GRAPH_PAD, IMAGE_PAD, NUMBER_PAD
 
 Tuning = Literal["frozen", "lora", "full"]
+Precision = Literal["fp32", "bf16"]
 PADS = {"graph": GRAPH_PAD, "numbers": NUMBER_PAD}
 
 
@@ -53,6 +56,12 @@ class Batch:
     soft: Mapping[str, Tensor]
     pictures: Pictures | None = None
 
+    def to(self, device: torch.device) -> Batch:
+        """On a device; the same tensors where they are there already."""
+        soft = {name: vectors.to(device) for name, vectors in self.soft.items()}
+        shown = None if self.pictures is None else Pictures(*(part.to(device) for part in self.pictures))
+        return Batch(self.ids.to(device), self.prompt.to(device), self.whole.to(device), soft, shown)
+
 
 def collate(encoded: Sequence[Encoded], soft: Mapping[str, Tensor], *, pictures: Pictures | None = None) -> Batch:
     """Encoded prompts as one batch; soft: the vectors of the same prompts, by source."""
@@ -78,13 +87,18 @@ class Projector(nn.Module):
 
 
 class GraphLanguageModel(nn.Module):
-    """Backbone, projectors, and which of it is trained: projectors always, the language model as `tuning` says."""
+    """Backbone, projectors, and which of it is trained: projectors always, the language model as `tuning` says.
+
+    precision "bf16": frozen weights are held in it, and products are computed in it (autocast); what is trained stays fp32.
+    Batches are moved here to where the weights are. What leaves is fp32; losses and last hidden states stay on the device,
+    logits of answers are on the CPU.
+    """
 
     def __init__(
-        self, backbone: Backbone, sources: Mapping[str, Source], *, tuning: Tuning, lora: Lora = Lora()
-    ) -> None:
+        self, backbone: Backbone, sources: Mapping[str, Source], *, tuning: Tuning, lora: Lora = Lora(), precision: Precision = "fp32"
+    ) -> None:  # fmt: skip
         super().__init__()
-        self.backbone, self.tuning = backbone, tuning
+        self.backbone, self.tuning, self.precision = backbone, tuning, precision
         self.language: Any = backbone.model
         words = self.language.get_input_embeddings().weight.detach()
         size = float(words.std())
@@ -99,6 +113,32 @@ class GraphLanguageModel(nn.Module):
             self.image = token_id(backbone.tokenizer, IMAGE_PAD)
             for parameter in self.language.base_model.visual.parameters():
                 parameter.requires_grad_(False)
+        if precision == "bf16":
+            for parameter in self.language.parameters():
+                parameter.data = parameter.data.to(torch.float32 if parameter.requires_grad else torch.bfloat16)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        found: torch.device = self.language.get_input_embeddings().weight.device
+        return found
+
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """Transformer blocks of the language model, which FSDP2 gathers one by one."""
+        return list(self.language.get_decoder().layers)
+
+    def autocast(self) -> torch.autocast:
+        """The precision of products, as a context."""
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+    def recompute(self) -> None:
+        """Keep the input of each block alone, and compute what is inside again in the backward pass."""
+        how = {"use_reentrant": False}
+        if hasattr(self.language, "activation_checkpointing_enable"):  # its name in later releases of transformers 5
+            self.language.activation_checkpointing_enable(activation_checkpointing_kwargs=how)
+        else:
+            self.language.gradient_checkpointing_enable(gradient_checkpointing_kwargs=how)
 
     @property
     def has_trainable_language(self) -> bool:
@@ -106,7 +146,7 @@ class GraphLanguageModel(nn.Module):
         return any(p.requires_grad for p in self.language.parameters())
 
     def embed(self, batch: Batch) -> Float[Tensor, "n tokens hidden"]:
-        """Word embeddings with the soft tokens in their places."""
+        """Word embeddings with the soft tokens in their places; the batch is where the weights are."""
         found: Tensor = self.language.get_input_embeddings()(batch.ids)
         for name, projector in self.projectors.items():
             place = (batch.ids == self.pads[name])[:, :, None].expand_as(found)
@@ -115,45 +155,55 @@ class GraphLanguageModel(nn.Module):
 
     def hidden(self, batch: Batch, *, cache: Any = None) -> Float[Tensor, "n tokens hidden"]:
         """Hidden states of the last layer; cache: keys and values of what stands before the batch (models/rating_batches.py)."""
-        more: dict[str, Any] = {}
+        batch = batch.to(self.device)
+        more: dict[str, Any] = {} if cache is None else {cache_keyword(self.language.base_model): cache}
         if self.backbone.kind == "vision":
             more = {"input_ids": batch.ids, "mm_token_type_ids": (batch.ids == self.image).int()}
             self.language.base_model.rope_deltas = None  # of the batch before
         if batch.pictures is not None and len(batch.pictures.grid):
             more |= {"pixel_values": batch.pictures.patches, "image_grid_thw": batch.pictures.grid}
-        out = self.language.base_model(inputs_embeds=self.embed(batch), past_key_values=cache, use_cache=cache is not None, **more)  # fmt: skip
+        with self.autocast():
+            out = self.language.base_model(inputs_embeds=self.embed(batch), use_cache=cache is not None, **more)
         found: Tensor = out.last_hidden_state
         return found
 
     def last_hidden(self, batch: Batch, *, cache: Any = None) -> Float[Tensor, "n hidden"]:
         """Hidden state of the last prompt token: what stands right before the answer."""
         hidden = self.hidden(batch, cache=cache)
-        return hidden[torch.arange(len(hidden)), batch.prompt - 1]
+        return hidden[torch.arange(len(hidden), device=hidden.device), batch.prompt.to(hidden.device) - 1].float()
 
     def answer_loss(self, batch: Batch) -> tuple[Tensor, int]:
         """Next-token cross-entropy summed over answer tokens alone, and how many there are."""
+        batch = batch.to(self.device)
         hidden = self.hidden(batch)
-        place = torch.arange(hidden.shape[1] - 1)[None]
+        place = torch.arange(hidden.shape[1] - 1, device=hidden.device)[None]
         told = (place >= batch.prompt[:, None] - 1) & (place < batch.whole[:, None] - 1)
-        logits = self.language.get_output_embeddings()(hidden[:, :-1][told])
+        with self.autocast():
+            logits = self.language.get_output_embeddings()(hidden[:, :-1][told])
         return F.cross_entropy(logits.float(), batch.ids[:, 1:][told], reduction="sum"), int(told.sum())
 
     def answer_logits(self, hidden: Float[Tensor, "n hidden"], candidates: Sequence[int]) -> Float[Tensor, "n answers"]:
-        """Logits of single-token answers, from the last hidden state."""
+        """Logits of single-token answers, from the last hidden state; on the CPU."""
         weight: Tensor = self.language.get_output_embeddings().weight[list(candidates)]
-        return hidden @ weight.T
+        return on_cpu(hidden.to(weight) @ weight.T)
 
     def say(self, batch: Batch, *, most_tokens: int = 4) -> str:
         """The plain way to an answer, for one prompt: greedy `generate`, token by token."""
         if len(batch.ids) != 1:
             raise ValueError("one prompt at a time")
-        with torch.no_grad():
+        batch = batch.to(self.device)
+        with torch.no_grad(), self.autocast():
             out = self.language.generate(
                 inputs_embeds=self.embed(batch), attention_mask=torch.ones_like(batch.ids), max_new_tokens=most_tokens,
                 do_sample=False, pad_token_id=self.backbone.tokenizer.pad_token_id,
             )  # fmt: skip
         said: str = self.backbone.tokenizer.decode(out[0], skip_special_tokens=True)
         return said
+
+
+def cache_keyword(model: nn.Module) -> str:
+    """What this release of transformers calls the keys and values that it is given: renamed in 5.x, with a warning."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
 
 
 def add_lora(language: Any, lora: Lora) -> None:

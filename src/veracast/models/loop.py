@@ -3,7 +3,8 @@
 A loss is a sum over rows and the weight behind it, so micro-batches and processes add up to the same gradient. The order
 of rows depends on (seed, stage, epoch) alone and the noise of a step on (seed, stage, step) alone: a training that was
 killed at any moment ends with the same weights as an undisturbed one. Under `torchrun` every process takes its share of
-every micro-batch (DistributedDataParallel); process 0 writes.
+every batch, with all weights or a part of them (models/sharding.py); process 0 writes. The checkpoints are the same files
+either way: a training may go on with another number of processes.
 
     FOLDER/<stage>/checkpoint/  weights · best · moments .safetensors + state.json      while it runs
     FOLDER/<stage>/done/        weights.safetensors + state.json                        when it has ended
@@ -23,8 +24,6 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
-from torch.nn.parallel import DistributedDataParallel
 
 from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
@@ -32,6 +31,8 @@ from veracast.core.files import new_folder, sweep_partials, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.models.checkpoints import load_weights, restore, save_weights, snapshot, trainable, weights_digest
+from veracast.models.processes import check_alike, rank, summed, together, told
+from veracast.models.sharding import Sharding, spread
 
 CURVE = {"stage": pl.String, "step": pl.Int64, "epoch": pl.Float64, "split": pl.String, "loss": pl.Float64, "lr": pl.Float64, "seconds": pl.Float64}  # fmt: skip
 
@@ -55,7 +56,8 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class LoopConfig:
-    """batch_size: rows per step over all processes, in micro-batches; evaluate_every: steps, 0 = every epoch."""
+    """batch_size: rows per step over all processes; micro_batch: rows that one process reads at a time.
+    evaluate_every: steps, 0 = every epoch. sharding: of the weights, where there are several processes."""
 
     epochs: int = 5
     batch_size: int = 32
@@ -68,6 +70,11 @@ class LoopConfig:
     patience: int = 0  # evaluations without a better validation loss; 0 = never stop early
     checkpoint_every_s: float = 60.0
     threads: int = 1
+    sharding: Sharding = "ddp"
+
+
+RUNNING = ("checkpoint_every_s", "threads", "sharding")
+"""Keys of LoopConfig that decide how a training runs, not what comes out."""
 
 
 class Fitted(NamedTuple):
@@ -113,11 +120,16 @@ def fit(
     torch.set_num_threads(config.threads)
     place = folder / stage
     state = _State(_fingerprint(model, rows, config, stage, seed))
-    sweep_partials(place)
+    if rank() == 0:
+        sweep_partials(place)
+    together()  # nobody reads what is being swept
     if (place / "done" / "state.json").is_file():
-        return _finished(model, place / "done", state)
+        found = _finished(model, place / "done", state)
+        check_alike(f"{stage}: ended at step {state.step}", file=str(place))
+        return found
     run = _Run(model, objective, rows, config, place, stage, seed, state)
     run.resume()
+    check_alike(f"{state.fingerprint} at step {state.step}", file=str(place))
     with progress.step(stage, total=run.total) as advance:
         advance(state.step)
         run.go(advance)
@@ -130,16 +142,14 @@ class _Run:
     def __init__(
         self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State
     ) -> None:  # fmt: skip
-        self.model, self.objective, self.rows, self.config = model, objective, rows, config
+        self.given, self.rows, self.config = model, rows, config
         self.place, self.stage, self.seed, self.state = place, stage, seed, state
-        self.parameters = trainable(model)
+        self.spread = spread(_Step(model, objective), config.sharding)
+        self.model, self.parameters = self.spread.model, self.spread.parameters
         self.per_epoch = max(1, math.ceil(rows / config.batch_size))
         self.total = self.per_epoch * config.epochs
         self.best = snapshot(self.parameters)
         self.optimizer = torch.optim.AdamW(_groups(self.parameters, config.weight_decay), lr=config.lr)
-        self.forward: nn.Module = _Step(model, objective)
-        if _world() > 1:
-            self.forward = DistributedDataParallel(self.forward, find_unused_parameters=True)
 
     def go(self, advance: Any) -> None:
         """All steps that are left, then the best weights."""
@@ -151,12 +161,15 @@ class _Run:
             self._note("train", loss)
             if state.step % (self.config.evaluate_every or self.per_epoch) == 0 or state.step == self.total:
                 self._evaluate()
-            if time.monotonic() - saved >= self.config.checkpoint_every_s and state.step < self.total:
+            if told(time.monotonic() - saved >= self.config.checkpoint_every_s) and state.step < self.total:
                 self._save()
                 saved = time.monotonic()
             advance(1)
         restore(self.model, self.best if state.best_loss is not None else snapshot(self.parameters))
-        self.model.eval()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.state.clear()  # room for whole weights
+        self.spread.close()
+        self.given.eval()
         self._end()
 
     def _step(self) -> float:
@@ -169,14 +182,18 @@ class _Run:
         self.optimizer.zero_grad(set_to_none=True)
         batch = self._batch(step)
         total, weight = 0.0, 0.0
-        parts = [batch[i : i + config.micro_batch] for i in range(0, len(batch), config.micro_batch)]
-        for part in parts:
-            found: LossSum = self.forward(part[_rank() :: _world()])
+        spread = self.spread
+        at_once = config.micro_batch * spread.world
+        for part in (batch[i : i + at_once] for i in range(0, len(batch), at_once)):
+            mine = part[spread.rank :: spread.world]
+            # a process without a row reads one that is not its own: gathering and averaging take all processes
+            found: LossSum = spread.forward(mine, own=True) if len(mine) else spread.forward(part[:1], own=False)
             if found.loss.requires_grad:
-                torch.autograd.backward(found.loss * _world())  # DistributedDataParallel takes the mean over processes
+                torch.autograd.backward(found.loss * spread.world)  # the gradients become a mean over processes
             total += float(found.loss.detach())
             weight += found.weight
-        total, weight = _summed(total, weight)
+        if spread.world > 1:
+            total, weight = summed(total, weight)
         if not math.isfinite(total) or weight <= 0:
             message = f"{self.stage}: the loss is {total} at step {step + 1} (rows {batch[:5].tolist()} ...)"
             raise NotMeasuredError(f"{message} -> a smaller learning rate; the last checkpoint is in {self.place}")
@@ -197,10 +214,9 @@ class _Run:
     def _evaluate(self) -> None:
         state = self.state
         self.model.eval()
-        with torch.no_grad():
-            loss = float(self.objective.validation_loss(self.model))
+        loss = told(_finite(self.spread.validate()))  # process 0 decides for all when to stop
         self._note("validation", loss)
-        if not math.isfinite(loss):
+        if loss is None:
             return
         if state.best_loss is None or loss < state.best_loss:
             state.best_loss, state.best_step, state.worse = loss, state.step, 0
@@ -209,11 +225,10 @@ class _Run:
             state.worse += 1
             state.stopped = 0 < self.config.patience <= state.worse
 
-    def _note(self, split: str, loss: float) -> None:
+    def _note(self, split: str, loss: float | None) -> None:
         state, lr = self.state, self.optimizer.param_groups[0]["lr"]
-        value = loss if math.isfinite(loss) else None
         state.curve.append(
-            [self.stage, state.step, state.step / self.per_epoch, split, value, lr, round(state.seconds, 3)]
+            [self.stage, state.step, state.step / self.per_epoch, split, loss, lr, round(state.seconds, 3)]
         )
 
     def resume(self) -> None:
@@ -223,46 +238,62 @@ class _Run:
             return
         body = _read_state(place, self.state.fingerprint)
         vars(self.state).update(body)
-        restore(self.model, load_weights(place / "weights.safetensors", self.parameters))
-        self.best = load_weights(place / "best.safetensors", self.parameters)
-        moments = load_weights(place / "moments.safetensors")
+        restore(self.model, self._placed(load_weights(place / "weights.safetensors", self.parameters)))
+        self.best = self._placed(load_weights(place / "best.safetensors", self.parameters))
         slots = self.optimizer.state_dict()
-        slots["state"] = _nested(moments)
+        slots["state"] = _nested(self._placed(load_weights(place / "moments.safetensors"), of_moments=True))
         self.optimizer.load_state_dict(slots)
 
+    def _placed(self, weights: dict[str, Tensor], *, of_moments: bool = False) -> dict[str, Tensor]:
+        """Whole tensors of a checkpoint as they lie in this process."""
+        named = self._slots() if of_moments else {}
+        return {k: self.spread.placed(named[int(k.partition(".")[0])] if named else k, v) for k, v in weights.items()}
+
+    def _slots(self) -> dict[int, str]:
+        """Number of a parameter in the optimizer -> its name."""
+        names = {id(parameter): name for name, parameter in self.parameters.items()}
+        ordered = [names[id(p)] for group in self.optimizer.param_groups for p in group["params"]]
+        return dict(enumerate(ordered))
+
     def _save(self) -> None:
-        if _rank() != 0:
-            return
         moments = {
             f"{slot}.{name}": value if isinstance(value, Tensor) else torch.tensor(float(value))
             for slot, entry in self.optimizer.state_dict()["state"].items()
             for name, value in entry.items()
         }
+        every = {"weights": self.parameters, "best": self.best, "moments": moments}
+        found = {name: self.spread.whole(tensors) for name, tensors in every.items()}  # all processes take part
+        if rank() > 0:
+            return
         with new_folder(self.place / "checkpoint", overwrite=True) as temporary:
-            save_weights(self.parameters, temporary / "weights.safetensors")
-            save_weights(self.best, temporary / "best.safetensors")
-            save_weights(moments, temporary / "moments.safetensors")
+            for name, tensors in found.items():
+                save_weights(tensors, temporary / f"{name}.safetensors")
             write_json(temporary / "state.json", asdict(self.state))
 
     def _end(self) -> None:
-        if _rank() == 0:
+        if rank() == 0:
             with new_folder(self.place / "done", overwrite=True) as temporary:
-                save_weights(self.parameters, temporary / "weights.safetensors")
+                save_weights(trainable(self.given), temporary / "weights.safetensors")
                 write_json(temporary / "state.json", asdict(self.state))
             shutil.rmtree(self.place / "checkpoint", ignore_errors=True)
-        if _world() > 1:
-            dist.barrier()
+        together()
 
 
 class _Step(nn.Module):
-    """The objective as a forward pass, which is what DistributedDataParallel wraps."""
+    """The objective as forward passes, which is what data parallelism wraps."""
 
     def __init__(self, model: nn.Module, objective: Objective) -> None:
         super().__init__()
         self.model, self.objective = model, objective
 
-    def forward(self, rows: np.ndarray) -> LossSum:
-        return self.objective.loss(self.model, rows)
+    def forward(self, rows: np.ndarray, own: bool) -> LossSum:
+        """own: False for rows of another process, which count nothing here."""
+        found = self.objective.loss(self.model, rows)
+        return found if own else LossSum(found.loss * 0, 0.0)
+
+    def validate(self) -> float:
+        with torch.no_grad():
+            return float(self.objective.validation_loss(self.model))
 
 
 def _finished(model: nn.Module, place: Path, state: _State) -> Fitted:
@@ -295,7 +326,7 @@ def _read_state(place: Path, fingerprint: str) -> dict[str, Any]:
 
 def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int) -> str:
     """Of everything that decides the result: the first weights stand for the model's own config."""
-    settings = {k: v for k, v in to_dict(config).items() if k not in ("checkpoint_every_s", "threads")}
+    settings = {k: v for k, v in to_dict(config).items() if k not in RUNNING}
     return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
 
 
@@ -315,6 +346,10 @@ def _schedule(step: int, total: int, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, total - warmup)))
 
 
+def _finite(loss: float) -> float | None:
+    return loss if math.isfinite(loss) else None
+
+
 def _noise(seed: int, stage: str, step: int) -> int:
     return int(stream(seed, stage, "noise", step).integers(2**62))
 
@@ -325,20 +360,3 @@ def _nested(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
         slot, _, name = key.partition(".")
         found.setdefault(int(slot), {})[name] = value
     return found
-
-
-def _world() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def _rank() -> int:
-    return dist.get_rank() if _world() > 1 else 0
-
-
-def _summed(total: float, weight: float) -> tuple[float, float]:
-    """Over all processes."""
-    if _world() == 1:
-        return total, weight
-    both = torch.tensor([total, weight], dtype=torch.float64)
-    dist.all_reduce(both)
-    return float(both[0]), float(both[1])

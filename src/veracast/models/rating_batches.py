@@ -19,6 +19,7 @@ from torch import Tensor
 from veracast.core.progress import SILENT, Progress
 from veracast.models.graph_language import GraphLanguageModel, collate
 from veracast.models.pictures import Pictures, together
+from veracast.models.processes import on_cpu
 from veracast.models.prompts import Encoded
 
 TOKEN_BUDGET = 4096
@@ -34,7 +35,7 @@ def last_hidden_states(
     pictures: Sequence[Pictures] | None = None,
     progress: Progress = SILENT,
 ) -> Float[Tensor, "n hidden"]:
-    """Last hidden states of prompts, in their order. prefix: ids that all of them begin with (Template.prefix)."""
+    """Last hidden states of prompts, in their order, on the CPU. prefix: ids that all of them begin with (Template.prefix)."""
     model.eval()
     found = torch.zeros(len(encoded), model.backbone.hidden)
     shared = len(prefix) if prefix is not None and model.backbone.kind == "text" else 0
@@ -45,7 +46,7 @@ def last_hidden_states(
             shown = together([pictures[i] for i in rows]) if pictures is not None else None
             index = torch.from_numpy(rows)
             batch = replace(collate(cut, {name: v[index] for name, v in soft.items()}), pictures=shown)
-            found[index] = model.last_hidden(batch, cache=_repeated(cache, len(rows)))
+            found[index] = on_cpu(model.last_hidden(batch, cache=_repeated(cache, len(rows))))
             advance(len(rows))
     return found
 
@@ -64,7 +65,8 @@ def batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[n
 
 def prefix_cache(model: GraphLanguageModel, prefix: np.ndarray) -> Any:
     """Keys and values of a prefix, for a batch of one."""
-    out = model.language.base_model(input_ids=torch.from_numpy(prefix)[None], use_cache=True)
+    with model.autocast():
+        out = model.language.base_model(input_ids=torch.from_numpy(prefix)[None].to(model.device), use_cache=True)
     return out.past_key_values
 
 

@@ -19,6 +19,7 @@ from zlib import crc32
 import numpy as np
 import polars as pl
 
+from veracast.core.launch import launch
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import FittedRater, Rater
 from veracast.rating.intervals import Calibration, calibrate
@@ -135,9 +136,12 @@ def forecast(fitted: FittedRater, samples: pl.DataFrame) -> Forecast:
 def _rate(rater: Rater, train: pl.DataFrame, test: pl.DataFrame, *, target: str, seed: int) -> Rated:
     if is_costly(rater):
         return _rate_costly(rater, train, test, target=target, seed=seed)
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:  # boosters leave the interpreter while they train
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:  # boosters leave the interpreter while they train
         final = pool.submit(rater.fit, train, target=target, seed=seed)
         validation = pool.submit(_validate, rater, train, target=target, seed=seed)
+        if _workers() == 1:
+            final.result()
+            validation.result()
         held_out = cross_fit(rater, train, target=target, seed=seed)
         (mae, scored), fitted = validation.result(), final.result()
     return Rated(
@@ -150,6 +154,11 @@ def _rate(rater: Rater, train: pl.DataFrame, test: pl.DataFrame, *, target: str,
         out_of_fold=held_out,
         test=forecast(fitted, test),
     )
+
+
+def _workers() -> int:
+    """One where several processes train together: what they tell each other must come in the same order in all of them."""
+    return WORKERS if launch().world == 1 else 1
 
 
 def is_costly(rater: Rater) -> bool:
@@ -231,7 +240,7 @@ def cross_fit(rater: Rater, train: pl.DataFrame, *, target: str, seed: int, fold
         fitted = rater.lighter().fit(inside, target=target, seed=seed)
         return np.flatnonzero(held.to_numpy()), forecast(fitted, asked.filter(held))
 
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+    with ThreadPoolExecutor(max_workers=_workers()) as pool:
         parts = [part for part in pool.map(one, range(folds)) if part is not None]
     return Forecast(
         point=_filled(asked.height, [(rows, part.point) for rows, part in parts]),

@@ -58,8 +58,8 @@ class Stage2Config:
 
     epochs: int = 2  # 0 = left out
     rows: int = 1000  # states read, cold and observed in equal parts; 0 = all
-    batch: int = 32
-    micro_batch: int = 32
+    batch: int = 32  # rows of a step, over all processes
+    micro_batch: int = 32  # of them, how many a process reads at a time
     lr: float = 1e-3
     weight_decay: float = 0.01
 
@@ -71,7 +71,7 @@ class Stage3Config:
     head_epochs: int = 30  # of the graph heads, over all rows
     language_epochs: int = 2  # of the language model with its head, over `rows`; 0 = the graph heads alone
     rows: int = 1000  # states read by the language model in `language_epochs`; 0 = all
-    batch: int = 32
+    batch: int = 32  # as in stage 2
     micro_batch: int = 32
     lr: float = 5e-4
     head_batch: int = 256
@@ -97,6 +97,9 @@ class BackboneConfig:
         "all"  # latin: texts in other scripts reach the model through the graph tokens alone
     )
     frames: int = 0  # pictures shown to a vision-language model
+    device: str = "auto"  # of the language model: the CUDA device of the process, else cpu | cpu | cuda | cuda:1 ...
+    precision: Literal["fp32", "bf16"] = "fp32"  # bf16: of frozen weights and of products; what is trained stays fp32
+    recompute: bool = False  # activations are computed again in the backward pass: less memory, a third more time
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ class NetGPTConfig:
     validation_share: float = 0.14  # of training videos, by a hash: early stopping, the base's weight, calibration
     validation_rows: int = 400  # of them, how many the language model reads, kinds of state in equal parts
     threads: int = 2
+    sharding: Literal["ddp", "fsdp"] = "ddp"  # of the language model under torchrun: whole in every process, or FSDP2
     checkpoint_every_s: float = 60.0
 
     def __post_init__(self) -> None:

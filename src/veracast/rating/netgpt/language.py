@@ -22,6 +22,7 @@ from veracast.core.seeds import stream
 from veracast.models.graph_language import Batch, GraphLanguageModel, collate
 from veracast.models.loop import LossSum
 from veracast.models.pictures import Pictures, together
+from veracast.models.processes import on_cpu
 from veracast.models.prompts import Encoded, single_tokens
 from veracast.models.rating_batches import batches
 from veracast.rating.netgpt.stage3 import Outlook, level_losses, main_losses, zero_linear
@@ -87,10 +88,15 @@ class LanguageStage(nn.Module):
         self.norm = nn.LayerNorm(reader.backbone.hidden)
         self.heads = nn.ModuleList(zero_linear(reader.backbone.hidden, 1 + LEVELS) for _ in range(kinds))
 
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """What FSDP2 gathers one by one (models/sharding.py)."""
+        return self.reader.blocks
+
     def corrections(self, hidden: Float[Tensor, "n hidden"], kind: Int[Tensor, " n"]) -> Float[Tensor, "n outputs"]:
-        """Correction of the ln count (column 0) and of the level logits (columns 1-10)."""
-        normed = self.norm(hidden)
-        every = torch.stack([head(normed) for head in self.heads])
+        """Correction of the ln count (column 0) and of the level logits (columns 1-10); on the CPU, where the base is."""
+        normed = self.norm(hidden.to(self.norm.weight.device))
+        every = on_cpu(torch.stack([head(normed) for head in self.heads]))
         return every[kind, torch.arange(len(kind))]
 
 

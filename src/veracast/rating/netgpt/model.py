@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,7 @@ from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.models.checkpoints import load_weights, save_weights
 from veracast.models.frame_encoder import TrainedEncoder
 from veracast.models.pictures import PictureReader, Pictures
+from veracast.models.processes import device_of
 from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import Boosted
@@ -215,12 +216,16 @@ def new_language(config: NetGPTConfig, *, graph_width: int, numbers: int, kinds:
     from veracast.models.graph_language import GraphLanguageModel, Source
 
     chosen = config.backbone
-    backbone = load_backbone(chosen.name, texts=texts, seed=seed, tokenizer=tokenizer)
+    halved = chosen.precision == "bf16" and chosen.tuning != "full"
+    dtype = torch.bfloat16 if halved else torch.float32
+    backbone = load_backbone(chosen.name, texts=texts, seed=seed, tokenizer=tokenizer, dtype=dtype)
     with torch.random.fork_rng():
         torch.manual_seed(torch_seed(seed, "language"))
         sources = {"graph": Source(graph_width, chosen.graph_tokens if graph_width else 0), "numbers": Source(numbers, chosen.number_tokens)}  # fmt: skip
-        reader = GraphLanguageModel(backbone, sources, tuning=chosen.tuning)
-        stage = LanguageStage(reader, kinds)
+        reader = GraphLanguageModel(backbone, sources, tuning=chosen.tuning, precision=chosen.precision)
+        stage = LanguageStage(reader, kinds).to(device_of(chosen.device))
+    if chosen.recompute:
+        reader.recompute()
     pictures = None
     if chosen.frames:
         if backbone.kind != "vision":
@@ -256,7 +261,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
         head: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if head["version"] != VERSION:
             raise InputError(f"NetGPT version {head['version']}", file=str(path), remedy="train it again")
-        config = load_config(NetGPTConfig, given=head["config"])
+        config = elsewhere(load_config(NetGPTConfig, given=head["config"]))
         kinds = tuple(head["kinds"])
         model = NetGPT(
             config=config,
@@ -287,6 +292,11 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
 def saved_encoder(folder: Path, config: NetGPTConfig) -> TrainedEncoder | None:
     """The frame encoder of a saved model; None where its config has none, InputError where its file is missing."""
     return TrainedEncoder.load(folder / FRAMES) if config.graph.frames == "ssl" else None
+
+
+def elsewhere(config: NetGPTConfig) -> NetGPTConfig:
+    """The config of a saved model on the machine that reads it, which need not have the device that trained it."""
+    return replace(config, backbone=replace(config.backbone, device="auto"))
 
 
 def torch_seed(seed: int, *names: str) -> int:

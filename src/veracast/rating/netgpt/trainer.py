@@ -23,6 +23,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
 from veracast.graph.network import GraphInputs
 from veracast.models.loop import Fitted, LoopConfig, Objective, fit
+from veracast.models.processes import first_alone
 from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import fit_boosted
@@ -242,6 +243,7 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     return LoopConfig(
         epochs=stage.epochs, batch_size=batch, micro_batch=batch, lr=stage.lr, weight_decay=stage.weight_decay,
         warmup_share=0.3, evaluate_every=stage.evaluate_every * ceil(rows / batch), patience=stage.patience, threads=config.threads,
+        sharding="alike",  # every row reads the whole graph: sharing rows would save nothing
     )  # fmt: skip
 
 
@@ -254,9 +256,10 @@ def _boosted_base(model: NetGPT, work: _Work) -> None:
         }
     else:  # no stage 1: its columns would be noise
         told = dict(work.tables)
-    model.boosted, work.rows = fit_boosted(
-        told, work.rows, main=model.main, seed=work.seed, folder=work.shared, progress=work.progress
-    )
+    with first_alone():  # the others read what process 0 kept
+        model.boosted, work.rows = fit_boosted(
+            told, work.rows, main=model.main, seed=work.seed, folder=work.shared, progress=work.progress
+        )
 
 
 def _graph_heads(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
@@ -291,7 +294,7 @@ def _heads_of(config: NetGPTConfig, kind: str, data: HeadData, work: _Work) -> d
         head = GraphHeads(data.skip.shape[1], target, members=stage.members, dropout=stage.dropout)
         loop = LoopConfig(
             epochs=stage.head_epochs, batch_size=stage.head_batch, micro_batch=stage.head_batch, lr=stage.head_lr,
-            weight_decay=stage.weight_decay, patience=5, threads=config.threads,
+            weight_decay=stage.weight_decay, patience=5, threads=config.threads, sharding="alike",
         )  # fmt: skip
         before = objective.validation_loss(head)
         if work.fit(head, objective, objective.rows, loop, f"stage3-{kind}-{target}").best_loss < before:
@@ -319,7 +322,7 @@ def _language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work
 def _language_loop(config: NetGPTConfig, stage: Stage2Config | Stage3Config, epochs: int) -> LoopConfig:
     return LoopConfig(
         epochs=epochs, batch_size=stage.batch, micro_batch=stage.micro_batch, lr=stage.lr, weight_decay=stage.weight_decay,
-        threads=config.threads,
+        threads=config.threads, sharding=config.sharding,
     )  # fmt: skip
 
 

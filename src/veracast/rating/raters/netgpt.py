@@ -20,6 +20,7 @@ import polars as pl
 
 from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, new_folder, write_json
+from veracast.core.launch import launch
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import Rater
 from veracast.data.as_of import Fans
@@ -73,9 +74,12 @@ class Study:
         by = encoder.digest if encoder is not None else tower
         key = f"{config.graph.schema} {config.graph.text_encoder} {frames} {by} {pictures}"
         if key not in self._around:
-            self._around[key] = surroundings(
-                self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, encoder=encoder, tower=tower, progress=self.progress
-            )  # fmt: skip
+            from veracast.models.processes import first_alone
+
+            with first_alone():  # it encodes the texts; the others find them in the store
+                self._around[key] = surroundings(
+                    self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, encoder=encoder, tower=tower, progress=self.progress
+                )  # fmt: skip
         return self._around[key]
 
     def _encoder(self, config: NetGPTConfig) -> TrainedEncoder:
@@ -143,8 +147,12 @@ class Study:
         return pl.concat(found) if found else pl.DataFrame()
 
     def sweep(self) -> None:
-        """Forget what was trained, and remove its checkpoints."""
-        for key in (*self._kept, *self._encoders):
+        """Forget what was trained, and remove its checkpoints; of several processes, when all are done with them."""
+        if launch().world > 1 and self._kept:
+            from veracast.models.processes import together
+
+            together()
+        for key in (*self._kept, *self._encoders) if launch().first else ():
             shutil.rmtree(self.folder / key, ignore_errors=True)
         self.forget()
 
@@ -158,7 +166,7 @@ class Study:
             self.main,
             self.fans,
             _rows_digest(train),
-            replace(config, threads=0, checkpoint_every_s=0),
+            _result_of(config),
             seed,
         )
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:16]
@@ -306,6 +314,12 @@ def saved_config(folder: Path) -> NetGPTConfig:
 
     body: dict[str, Any] = json.loads((folder / "netgpt.json").read_text(encoding="utf-8"))
     return load_config(NetGPTConfig, given=body["config"])
+
+
+def _result_of(config: NetGPTConfig) -> NetGPTConfig:
+    """The config without what decides how a training runs, not what comes out: it may go on in another way."""
+    backbone = replace(config.backbone, device="auto", recompute=False)
+    return replace(config, backbone=backbone, threads=0, checkpoint_every_s=0, sharding="ddp")
 
 
 def need_torch() -> None:
