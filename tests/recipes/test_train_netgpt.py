@@ -26,7 +26,7 @@ RECORDED = Path(__file__).with_name("netgpt_curves.json")
 SHORT = (
     "raters=constant", "tasks=horizon", "netgpt.graph.text_dims=8", "netgpt.stage1.epochs=12", "netgpt.stage1.evaluate_every=4",
     "netgpt.stage1.folds=0", "netgpt.stage2.rows=48", "netgpt.stage2.batch=16", "netgpt.stage3.rows=48", "netgpt.stage3.batch=16", "netgpt.stage3.base=graph",
-    "netgpt.stage3.head_epochs=2", "netgpt.stage3.members=1", "netgpt.validation_rows=12", "netgpt.backbone.description_chars=0", "netgpt.threads=1",
+    "netgpt.validation_rows=12", "netgpt.backbone.description_chars=0", "netgpt.threads=1",
 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_killed_in_each_stage_and_resumed_it_ends_with_the_same_weights(dataset:
     assert len(expected) == 2  # one for each kind of state
 
     cache, disturbed = tmp_path / "cache-1", command(dataset, tmp_path / "killed", tmp_path / "run-1", often)
-    for stage in ("stage1", "stage3-*-main", "stage2", "stage3-language"):
+    for stage in ("stage1", "stage2", "stage3-language"):
         assert shot_at(disturbed, cache, stage), stage
         assert not (tmp_path / "killed").exists()
     subprocess.run(

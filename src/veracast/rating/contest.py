@@ -42,7 +42,7 @@ Change = Callable[[NetGPTConfig], NetGPTConfig]
 ABLATIONS: Mapping[str, Change] = {
     "without stage 1": lambda c: replace(c, stage1=replace(c.stage1, objective="none")),
     "without stage 2": lambda c: replace(c, stage2=replace(c.stage2, epochs=0)),
-    "without stage 3": lambda c: replace(c, stage3=replace(c.stage3, language_epochs=0, head_epochs=0)),
+    "without stage 3": lambda c: replace(c, stage3=replace(c.stage3, language_epochs=0)),
     "without the language model": lambda c: replace(
         c, stage2=replace(c.stage2, epochs=0), stage3=replace(c.stage3, language_epochs=0)
     ),

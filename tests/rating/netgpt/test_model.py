@@ -26,7 +26,7 @@ ALL = NetGPTConfig(
     graph=GraphConfig(text_dims=8),
     stage1=Stage1Config(epochs=6, evaluate_every=3),
     stage2=Stage2Config(epochs=1, rows=40),
-    stage3=Stage3Config(base="graph", head_epochs=2, members=1, language_epochs=1, rows=40),
+    stage3=Stage3Config(base="graph", language_epochs=1, rows=40),
     backbone=BackboneConfig(graph_tokens=2, number_tokens=1, title_chars=20, description_chars=0),
     validation_rows=20,
     threads=1,

@@ -15,7 +15,15 @@ from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.inputs import fit_scaling, graph_inputs
 from veracast.rating.netgpt.rows import Rows, rows_of
-from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext, row_losses
+from veracast.rating.netgpt.stage1 import (
+    GraphHead,
+    GraphStage,
+    Said,
+    SelfSupervised,
+    Supervised,
+    add_pretext,
+    row_losses,
+)
 
 
 def ready(world: World) -> tuple[GraphStage, GraphInputs, dict[str, Rows]]:
@@ -39,6 +47,25 @@ def test_row_losses_by_hand(world: World) -> None:
     expected = (1.0 - 0.1) + 0.5 * np.log(10) + 0.1 * (2.0 - 0.5)  # SmoothL1 (beta .2), cross-entropy, SmoothL1
     np.testing.assert_allclose(row_losses(said, part).numpy(), [expected, 0.0], rtol=1e-6)
     np.testing.assert_allclose(row_losses(said, part, released=True).numpy(), [1.5, 0.0])
+
+
+def test_growth_is_forecast_and_judged_by_its_logarithm(world: World) -> None:
+    """From ln counts 5: said to 5.2, came to 6 and (fallen) to 4.5; growth .2, 1 and none at all."""
+    _, _, rows = ready(world)
+    part = replace(
+        rows["observed"].at(torch.tensor([0, 1])), start=torch.full((2,), 5.0), main=torch.tensor([6.0, 4.5]), level=torch.tensor([-1, -1])
+    )  # fmt: skip
+    said = Said(torch.full((2,), 5.2), torch.zeros(2, 10), torch.zeros(2))
+    z = np.log([1.01, 0.01]) - np.log(0.21)
+    np.testing.assert_allclose(row_losses(said, part).numpy(), np.abs(z) - 0.05, rtol=1e-4)  # SmoothL1, beta .1
+    head = GraphHead(3, grows=True)
+    for parameter in head.parameters():
+        torch.nn.init.zeros_(parameter)
+    start = head(torch.zeros(len(part), 3), part).main
+    torch.testing.assert_close(start, part.start + np.exp(-1.5) - 0.01)
+    with torch.no_grad():
+        head.straight.bias[0] = -50.0
+    assert (head(torch.zeros(len(part), 3), part).main >= part.start - 0.011).all()  # never falls further than rounding
 
 
 def test_one_loss_reaches_every_parameter(world: World) -> None:

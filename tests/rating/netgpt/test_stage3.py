@@ -1,4 +1,4 @@
-"""Stage 3: losses by hand, corrections that start at nothing, a base that falls back, a proper temperature."""
+"""Stage 3: losses by hand, a base that takes the better part and falls back, a proper temperature."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import torch
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.stage1 import Said
 from veracast.rating.netgpt.stage3 import (
-    GraphHeads,
-    HeadData,
-    HeadObjective,
     Mix,
-    Outlook,
     choose_mix,
-    correct,
     level_losses,
     main_losses,
+    number_vector,
+    numbers_width,
     temperature,
 )
 
@@ -29,6 +26,7 @@ def rows(n: int, level: int = 2) -> Rows:
         kind="observed", state=torch.arange(n), aim=torch.zeros(n, 5), columns=torch.zeros(n, 4), start=torch.zeros(n),
         main=torch.full((n,), 3.0), level=torch.full((n,), level), weight=torch.ones(n), asked=torch.ones(n, dtype=torch.bool),
         held=torch.arange(n) % 2 == 0, base_main=torch.full((n,), 3.1), base_probs=torch.eye(10)[[level] * n],
+        through=torch.full((n, 10), float("nan")),
     )  # fmt: skip
 
 
@@ -67,24 +65,21 @@ def test_without_a_boosted_forecast_the_graph_speaks() -> None:
     assert base.log_probs.argmax(1).tolist() == [4, 4] and torch.isfinite(base.log_probs).all()
 
 
-def test_heads_start_at_no_correction_and_learn_a_planted_one() -> None:
-    torch.manual_seed(0)
-    n = 200
-    skip = torch.randn(n, 6)
-    part = replace(rows(n), main=3.0 + skip[:, 0])
-    base = Outlook(torch.full((n,), 3.0), torch.full((n, 10), -np.log(10.0)))
-    heads = GraphHeads(6, "main", members=2, dropout=0.0)
-    assert torch.equal(correct(base, {"main": heads.eval()}, skip).main, base.main)
-    objective = HeadObjective(HeadData(part, skip, base), "main")
-    before = objective.validation_loss(heads)
-    optimizer = torch.optim.AdamW(heads.parameters(), lr=1e-2)
-    for _ in range(150):
-        optimizer.zero_grad()
-        found = objective.loss(heads.train(), np.arange(objective.rows))
-        torch.autograd.backward(found.loss / found.weight)
-        optimizer.step()
-    with torch.no_grad():
-        assert objective.validation_loss(heads.eval()) < before / 4
+def test_the_level_through_the_rule_is_taken_where_it_is_better_and_left_where_it_is_not_known() -> None:
+    ruled = replace(rows(40), base_probs=torch.eye(10)[[9] * 40], through=torch.eye(10)[[2] * 40])
+    mix = choose_mix(said(40, 9.0, 7), ruled, "boosted")
+    assert mix.through == 1.0 and mix.of(said(40, 9.0, 7), ruled).log_probs.argmax(1).tolist() == [2] * 40
+    wrong = replace(rows(40), through=torch.eye(10)[[8] * 40])
+    assert choose_mix(said(40, 9.0, 7), wrong, "boosted").through == 0.0
+    half = replace(ruled, through=torch.where(torch.arange(40)[:, None] < 20, ruled.through, torch.nan))
+    assert mix.of(said(40, 9.0, 7), half).log_probs.argmax(1).tolist() == [2] * 20 + [9] * 20
+
+
+def test_numbers_of_a_row_are_as_many_as_their_width_says_and_say_how_far_apart_the_forecasts_are() -> None:
+    found = number_vector(rows(3), said(3, 5.0, 4))
+    assert found.shape == (3, numbers_width(2))  # two features beside their masks
+    after = len(rows(1).aim[0]) + 4
+    np.testing.assert_allclose(found[0, after : after + 5], [3.1, 5.0, 1.9, 2 - 4.5, 4 - 4.5], atol=2e-2)
 
 
 def test_temperature_finds_the_power_of_an_overconfident_forecast() -> None:

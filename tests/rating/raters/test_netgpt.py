@@ -37,7 +37,7 @@ SMALL = NetGPTConfig(
     graph=GraphConfig(text_dims=8, frames="none"),
     stage1=Stage1Config(epochs=8, evaluate_every=4),
     stage2=Stage2Config(epochs=0),
-    stage3=Stage3Config(base="graph", head_epochs=2, members=1, language_epochs=1, rows=24),
+    stage3=Stage3Config(base="graph", language_epochs=1, rows=24),
     backbone=BackboneConfig(graph_tokens=1, number_tokens=1, title_chars=12, description_chars=0),
     validation_rows=12,
     threads=1,
@@ -139,11 +139,8 @@ def test_a_core_installation_is_told_what_to_install(
 def test_the_parts_alone() -> None:
     names = {r.name: r.config for r in network_raters(SMALL)}
     assert names["netgpt"] == SMALL
-    assert (names["rgcn"].stage2.epochs, names["rgcn"].stage3.language_epochs, names["rgcn"].stage3.skip) == (
-        0,
-        0,
-        False,
-    )
+    rgcn = names["rgcn"]
+    assert (rgcn.stage2.epochs, rgcn.stage3.language_epochs, rgcn.stage3.base) == (0, 0, "graph")
     lm = language_alone(SMALL)
     assert names["lm"] == lm and (lm.backbone.graph_tokens, lm.backbone.number_tokens, lm.stage3.base) == (0, 0, "none")
 

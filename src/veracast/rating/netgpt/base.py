@@ -171,7 +171,9 @@ def _read(place: Path, mark: str, rows: Mapping[str, Rows], main: str) -> tuple[
 def _attached(rows: Mapping[str, Rows], out_of_fold: Mapping[str, np.ndarray], main: str) -> dict[str, Rows]:
     named = {target: f"-{target}" for target in (main, "level", through_rule.TARGET)}
     return {
-        state: _with(part, {t: out_of_fold[state + end] for t, end in named.items() if state + end in out_of_fold}, main)
+        state: _with(
+            part, {t: out_of_fold[state + end] for t, end in named.items() if state + end in out_of_fold}, main
+        )
         for state, part in rows.items()
     }
 

@@ -68,19 +68,15 @@ class Stage2Config:
 class Stage3Config:
     """Task-oriented predictor fine-tuning: a regression head on the last hidden state."""
 
-    head_epochs: int = 30  # of the graph heads, over all rows
-    language_epochs: int = 2  # of the language model with its head, over `rows`; 0 = the graph heads alone
+    language_epochs: int = (
+        2  # of the language model with its head, over `rows`; 0 = the base alone, or what stage 2 says
+    )
     rows: int = 1000  # states read by the language model in `language_epochs`; 0 = all
     batch: int = 32  # as in stage 2
     micro_batch: int = 32
     lr: float = 5e-4
-    head_batch: int = 256
-    head_lr: float = 1e-3
     weight_decay: float = 0.05
-    dropout: float = 0.3
-    skip: bool = True  # graph heads: correct the base from graph embedding and numbers before the language model does
     base: Literal["boosted", "graph", "none"] = "boosted"  # the forecast that the head corrects
-    members: int = 3  # graph heads, each from another seed; their mean is the forecast
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A trained NetGPT: what each of its steps says of new samples, and how it lies on disk.
 
-    FOLDER/ netgpt.json  scaling.*  graph.safetensors  heads.safetensors  base/  language/ (weights, tokenizer)  curves.parquet
+    FOLDER/ netgpt.json  scaling.*  graph.safetensors  base/  language/ (weights, tokenizer)  curves.parquet
             frames.safetensors (the frame encoder, under graph.frames = ssl)
 
 netgpt.json is written last: a folder without it is not a model.
@@ -34,12 +34,12 @@ from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import Boosted
 from veracast.rating.netgpt.config import NetGPTConfig
-from veracast.rating.netgpt.inputs import AIM, Scaling, Surroundings, graph_inputs
+from veracast.rating.netgpt.inputs import Scaling, Surroundings, graph_inputs
 from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
 from veracast.rating.netgpt.posting import graph_columns, graph_kinds, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, Said
-from veracast.rating.netgpt.stage3 import GraphHeads, Mix, Outlook, Part, correct, skip_vector
+from veracast.rating.netgpt.stage3 import Mix, Outlook, number_vector, numbers_width
 from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
 
 VERSION = 1
@@ -82,7 +82,6 @@ class NetGPT:
     graph: GraphStage | None = None
     boosted: Boosted | None = None
     mixes: Mapping[str, Mix] = field(default_factory=dict)
-    heads: Mapping[str, Mapping[str, GraphHeads]] = field(default_factory=dict)
     language: Language | None = None
     temperatures: Mapping[str, float] = field(default_factory=dict)
     curves: pl.DataFrame = field(default_factory=pl.DataFrame)
@@ -108,14 +107,6 @@ class NetGPT:
             save_weights(self.graph.state_dict(), folder / "graph.safetensors")
         if self.boosted is not None:
             self.boosted.save(folder / "base")
-        heads = {
-            f"{kind}/{part}/{name}": value
-            for kind, parts in self.heads.items()
-            for part, head in parts.items()
-            for name, value in head.state_dict().items()
-        }
-        if heads:
-            save_weights(heads, folder / "heads.safetensors")
         if self.language is not None:
             _save_language(self.language, folder / "language")
         self.curves.write_parquet(folder / "curves.parquet")
@@ -138,7 +129,6 @@ class Outlooks(NamedTuple):
 
     graph: Outlook
     base: Outlook
-    corrected: Outlook
     final: Outlook
 
 
@@ -172,27 +162,24 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
         rows = model.boosted.attach(rows, graph_columns(samples, rows, said, prior))
     with torch.no_grad():
         base = model.mixes[kind].of(said, rows)
-        skip = skip_vector(seen.embedding, rows, said)
-        corrected = correct(base, model.heads.get(kind, {}), skip)
-        final = corrected
+        final = base
         if model.language is not None:
-            prompts = read_prompts(model.language, samples, rows, base=corrected, skip=skip, seen=seen, config=model.config, kind=model.kinds.index(kind))  # fmt: skip
+            prompts = read_prompts(model.language, samples, rows, base=base, numbers=number_vector(rows, said), seen=seen, config=model.config, kind=model.kinds.index(kind))  # fmt: skip
             final = language_outlook(model.language, prompts, kind, progress=progress)
         power = model.temperatures.get(kind, 1.0)
     tempered = Outlook(final.main, (final.log_probs * power).log_softmax(dim=1))
-    return Outlooks(Outlook(said.main, said.logits.log_softmax(dim=1)), base, corrected, tempered)
+    return Outlooks(Outlook(said.main, said.logits.log_softmax(dim=1)), base, tempered)
 
 
 def read_prompts(
-    language: Language, samples: pl.DataFrame, rows: Rows, *, base: Outlook, skip: Tensor, seen: Seen, config: NetGPTConfig, kind: int, answers: bool = False
+    language: Language, samples: pl.DataFrame, rows: Rows, *, base: Outlook, numbers: Tensor, seen: Seen, config: NetGPTConfig, kind: int, answers: bool = False
 ) -> Readings:  # fmt: skip
     """Prompts of samples with their vectors; answers: with the level as text, in training."""
     facts = wording(samples, seen.around, config.backbone)
     pictures, counts = _pictures(language, samples, seen.around, config.backbone.frames)
     told = [LEVEL_ANSWERS[max(0, int(level))] for level in rows.level] if answers else None
     encoded = language.template.encode(facts, answers=told, pictures=counts)
-    width = seen.embedding.shape[1]
-    vectors = {"graph": seen.embedding[rows.state], "numbers": skip[:, width:]}
+    vectors = {"graph": seen.embedding[rows.state], "numbers": numbers}
     soft = {name: vectors[name] for name in language.stage.reader.sources}
     number = torch.full((len(rows),), kind, dtype=torch.long)
     return Readings(encoded, soft, number, rows.level, rows.main, rows.weight, base, pictures)
@@ -280,8 +267,6 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
     if head["parts"]["graph"]:
         model.graph = new_graph(config, graph_inputs(around, model.scaling, config=config.graph), kinds, seed=0)
         model.graph.load_state_dict(load_weights(folder / "graph.safetensors", model.graph.state_dict()))
-    if (folder / "heads.safetensors").is_file():
-        model.heads = _load_heads(load_weights(folder / "heads.safetensors"), config)
     seen = see(model, around)
     if head["parts"]["language"]:
         model.language = _load_language(folder / "language", model, seen)
@@ -304,11 +289,6 @@ def torch_seed(seed: int, *names: str) -> int:
     return int(stream(seed, "torch", *names).integers(2**62))
 
 
-def skip_width(model: NetGPT, embedding_width: int) -> int:
-    """Width of what the graph heads read of a row."""
-    return embedding_width + len(AIM) + 2 * len(model.scaling.columns) + 5 + 2 * LEVELS
-
-
 def _pictures(
     language: Language, samples: pl.DataFrame, around: Surroundings, most: int
 ) -> tuple[list[Pictures] | None, list[int] | None]:
@@ -329,7 +309,7 @@ def _save_language(language: Language, folder: Path) -> None:
 def _load_language(folder: Path, model: NetGPT, seen: Seen) -> Language:
     width = seen.embedding.shape[1]
     language = new_language(
-        model.config, graph_width=width, numbers=skip_width(model, 0), kinds=len(model.kinds), tokenizer=folder / "tokenizer", seed=0
+        model.config, graph_width=width, numbers=numbers_width(len(model.scaling.columns)), kinds=len(model.kinds), tokenizer=folder / "tokenizer", seed=0
     )  # fmt: skip
     weights = load_weights(folder / "weights.safetensors")
     unknown = language.stage.load_state_dict(weights, strict=False).unexpected_keys
@@ -338,18 +318,3 @@ def _load_language(folder: Path, model: NetGPT, seen: Seen) -> Language:
         raise InputError(message, file=str(folder), remedy=remedy)
     language.stage.eval()
     return language
-
-
-def _load_heads(weights: Mapping[str, Tensor], config: NetGPTConfig) -> dict[str, dict[str, GraphHeads]]:
-    grouped: dict[tuple[str, str], dict[str, Tensor]] = {}
-    for key, value in weights.items():
-        kind, part, name = key.split("/", 2)
-        grouped.setdefault((kind, part), {})[name] = value
-    found: dict[str, dict[str, GraphHeads]] = {}
-    for (kind, part), state in grouped.items():
-        width = next(v.shape[1] for v in state.values() if v.ndim == 2)
-        chosen: Part = "main" if part == "main" else "level"
-        head = GraphHeads(width, chosen, members=config.stage3.members, dropout=config.stage3.dropout)
-        head.load_state_dict(state)
-        found.setdefault(kind, {})[part] = head.eval()
-    return found

@@ -2,7 +2,8 @@
 
 The released code trains the network supervised, with SmoothL1 between sigmoid(head) x 9 and the level; that is kept as
 `released_loss`. By default the head also gives a distribution over the ten levels and the main counter at the target, per
-kind of state (cold, observed): more to learn from per row. `self-supervised` masks numbers and predicts them, and tells a
+kind of state (cold, observed): more to learn from per row. Where there are counts it forecasts the logarithm z of their
+growth, growth = e^z - .01 in ln units, as the boosted trees do: most videos hardly grow any more, and a few grow tenfold. `self-supervised` masks numbers and predicts them, and tells a
 state's own hub from another state's (temporal link prediction); heads are then trained on the frozen embedding.
 """
 
@@ -25,9 +26,11 @@ from veracast.graph.network import GraphInputs
 from veracast.models.loop import LossSum
 from veracast.rating.netgpt.inputs import AIM
 from veracast.rating.netgpt.rows import Rows
+from veracast.rating.raters.lightgbm import GROWTH_FLOOR
 
-MAIN_BETA = 0.2  # ln counts below which the loss of the counter is quadratic
-MAIN_WEIGHT = {"cold": 1.0, "observed": 2.0}
+MAIN_BETA = {"cold": 0.2, "observed": 0.1}  # ln counts, or z, below which the loss of the counter is quadratic
+Z_START = -1.5  # z of a typical state with counts, where learning starts
+MOST_Z = 4.0  # growth by 54 ln units: beyond any counter
 LEVEL_WEIGHT, SCORE_WEIGHT = 0.5, 0.1
 MASKED = 0.3  # share of numbers hidden from the network under the self-supervised objective
 
@@ -54,17 +57,24 @@ class Said(NamedTuple):
 
 
 class GraphHead(nn.Module):
-    """A small perceptron plus a linear path over embedding and aim."""
+    """A small perceptron plus a linear path over embedding and aim. grows: the counter by its growth from now on."""
 
-    def __init__(self, width: int, *, hidden: int = 48, dropout: float = 0.2) -> None:
+    def __init__(self, width: int, *, grows: bool, hidden: int = 48, dropout: float = 0.2) -> None:
         super().__init__()
+        self.grows = grows
         self.deep = nn.Sequential(nn.Linear(width + len(AIM), hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, LEVELS + 2))  # fmt: skip
         self.straight = nn.Linear(width + len(AIM), LEVELS + 2)
 
     def forward(self, embedding: Tensor, rows: Rows) -> Said:
         both = torch.cat([embedding, rows.aim], dim=1)
         out = self.deep(both) + self.straight(both)
-        return Said(rows.start + out[:, 0], out[:, 1 : 1 + LEVELS], 9 * torch.sigmoid(out[:, -1]))
+        gained = (out[:, 0] + Z_START).clamp_max(MOST_Z).exp() - GROWTH_FLOOR if self.grows else out[:, 0]
+        return Said(rows.start + gained, out[:, 1 : 1 + LEVELS], 9 * torch.sigmoid(out[:, -1]))
+
+
+def log_growth(main: Float[Tensor, " n"], start: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """z of a counter that goes from start to main, both ln counts; no less than growth 0 has."""
+    return ((main - start).clamp_min(0) + GROWTH_FLOOR).log()
 
 
 class GraphStage(nn.Module):
@@ -73,7 +83,7 @@ class GraphStage(nn.Module):
     def __init__(self, network: nn.Module, width: int, kinds: tuple[str, ...]) -> None:
         super().__init__()
         self.network = network
-        self.heads = nn.ModuleDict({kind: GraphHead(width) for kind in kinds})
+        self.heads = nn.ModuleDict({kind: GraphHead(width, grows=kind == "observed") for kind in kinds})
         self.width = width
 
     def embed(self, inputs: GraphInputs) -> Float[Tensor, "states width"]:
@@ -149,8 +159,11 @@ def row_losses(said: Said, rows: Rows, *, released: bool = False) -> Float[Tenso
     if released:
         return score
     level = F.cross_entropy(said.logits, rows.level.clamp_min(0), reduction="none") * has_level
-    main = F.smooth_l1_loss(said.main, torch.nan_to_num(rows.main), beta=MAIN_BETA, reduction="none") * has_main
-    return MAIN_WEIGHT[rows.kind] * main + LEVEL_WEIGHT * level + SCORE_WEIGHT * score
+    truth, guess = torch.nan_to_num(rows.main), said.main
+    if rows.kind == "observed":
+        truth, guess = log_growth(truth, rows.start), log_growth(guess, rows.start)
+    main = F.smooth_l1_loss(guess, truth, beta=MAIN_BETA[rows.kind], reduction="none") * has_main
+    return main + LEVEL_WEIGHT * level + SCORE_WEIGHT * score
 
 
 class SelfSupervised:

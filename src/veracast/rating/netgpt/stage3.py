@@ -1,12 +1,12 @@
-"""Stage 3: task-oriented predictor fine-tuning. Corrections of a base forecast, from the graph and from the language model.
+"""Stage 3: task-oriented predictor fine-tuning. The base that the language model corrects, and the losses.
 
 The paper puts a regression head on the last hidden state; its loss is not published. Here a forecast is
 
-    ln count = base + graph correction + language correction,   logits of the levels = log base + both likewise
+    ln count = base + language correction,   logits of the levels = log base + language correction
 
-base      a mixture of stage 1 and the boosted forecast, its weight chosen on validation videos (`base` of the config)
-graph     small perceptrons over graph embedding, numbers and base, trained on all rows, one for count and one for level
-language  a linear head on the last hidden state of the prompt, trained with the language model on some of the rows
+base      a mixture of stage 1, the boosted forecast, the boosted growth through the level rule and "the level stays", its
+          shares chosen on rows whose outcome none of them saw (`base` of the config)
+language  a linear head on the last hidden state of the prompt, trained with the language model (language.py)
 
 Losses: SmoothL1 on the count and on the expected level, plus the cumulative (ordinal) log loss of the distribution. What
 could not be computed is NaN, never a default.
@@ -14,9 +14,8 @@ could not be computed is NaN, never a default.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,7 +24,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veracast.core.protocols import LEVELS
-from veracast.models.loop import LossSum
 from veracast.rating.netgpt.inputs import AIM
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.stage1 import Said
@@ -34,7 +32,6 @@ MAIN_BETA = 0.05
 EXPECTED_WEIGHT = 0.2
 MIN_PROB = 1e-4
 _STEPS, _FEW_STEPS = np.linspace(0.0, 1.0, 11), np.linspace(0.0, 1.0, 6)
-Part = Literal["main", "level"]
 
 
 class Outlook(NamedTuple):
@@ -129,8 +126,8 @@ def choose_mix(said: Said, rows: Rows, base: str, *, judged: Tensor | None = Non
     return replace(chosen, main=float(min(_STEPS, key=main_error)) if counted.any() else 1.0, shifts=shifts)
 
 
-def skip_vector(embedding: Tensor, rows: Rows, said: Said) -> Float[Tensor, "n width"]:
-    """What a graph head reads of rows: embedding, aim, numbers, both forecasts and where they differ."""
+def number_vector(rows: Rows, said: Said) -> Float[Tensor, "n width"]:
+    """What the number tokens carry of rows: aim, features, what stage 1 and the boosted trees forecast and where they differ."""
     levels = torch.arange(LEVELS, dtype=torch.float32)
     boosted = torch.nan_to_num(rows.base_main - rows.start)
     graph = said.main - rows.start
@@ -138,28 +135,13 @@ def skip_vector(embedding: Tensor, rows: Rows, said: Said) -> Float[Tensor, "n w
     logs = said.logits.log_softmax(dim=1).clamp_min(-9)
     pairs = [boosted, graph, graph - boosted, probs @ levels - 4.5, said.probs @ levels - 4.5]
     return torch.cat(
-        [embedding[rows.state], rows.aim, rows.columns, torch.stack(pairs, dim=1), probs.clamp_min(MIN_PROB).log() / 3, logs / 3],
-        dim=1,
-    )  # fmt: skip
+        [rows.aim, rows.columns, torch.stack(pairs, dim=1), probs.clamp_min(MIN_PROB).log() / 3, logs / 3], dim=1
+    )
 
 
-class GraphHeads(nn.Module):
-    """Members of the correction of one part; all start at no correction."""
-
-    def __init__(self, width: int, part: Part, *, members: int, dropout: float, hidden: int = 64) -> None:
-        super().__init__()
-        self.part = part
-        self.members = nn.ModuleList(
-            nn.Sequential(
-                nn.Dropout(dropout / 2), nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout),
-                zero_linear(hidden, 1 if part == "main" else LEVELS),
-            )
-            for _ in range(members)
-        )  # fmt: skip
-
-    def forward(self, skip: Tensor) -> Tensor:
-        """Correction of each member, (members, n, 1 or 10)."""
-        return torch.stack([member(skip) for member in self.members])
+def numbers_width(columns: int) -> int:
+    """Width of a number vector of so many features."""
+    return len(AIM) + 2 * columns + 5 + 2 * LEVELS
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
@@ -168,54 +150,6 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
-
-
-@dataclass(frozen=True)
-class HeadData:
-    """What a graph head learns from: rows with their skip vectors and base."""
-
-    rows: Rows
-    skip: Tensor
-    base: Outlook
-
-    def at(self, index: Tensor) -> HeadData:
-        """Some of the rows."""
-        return HeadData(
-            self.rows.at(index), self.skip[index], Outlook(self.base.main[index], self.base.log_probs[index])
-        )
-
-
-class HeadObjective:
-    """Members learn side by side, each from its own loss; validation is of their mean."""
-
-    def __init__(self, data: HeadData, part: Part) -> None:
-        self.part = part
-        self.train = data.at(torch.nonzero(~data.rows.held & _known(data.rows, part))[:, 0])
-        self.held = data.at(torch.nonzero(data.rows.held & data.rows.asked & _known(data.rows, part))[:, 0])
-        self.rows = len(self.train.rows)
-
-    def loss(self, model: GraphHeads, rows: np.ndarray) -> LossSum:
-        """Sum over the named rows, mean over members."""
-        part = self.train.at(torch.from_numpy(rows))
-        losses = [self._losses(part, correction) for correction in model(part.skip)]
-        return LossSum((torch.stack(losses).mean(dim=0) * part.rows.weight).sum(), float(part.rows.weight.sum()))
-
-    def validation_loss(self, model: GraphHeads) -> float:
-        """Of the members' mean, over validation rows."""
-        if not len(self.held.rows):
-            return float("nan")
-        with torch.no_grad():
-            return self._losses(self.held, model(self.held.skip).mean(dim=0)).mean().item()
-
-    def _losses(self, data: HeadData, correction: Tensor) -> Tensor:
-        none = torch.zeros(())
-        if self.part == "main":
-            return main_losses(data.base.main + correction[:, 0], data.rows.main)
-        return level_losses(data.base.plus(none, correction).log_probs, data.rows.level)
-
-
-def _known(rows: Rows, part: Part) -> Tensor:
-    return torch.isfinite(rows.main) if part == "main" else rows.level >= 0
 
 
 def main_losses(main: Float[Tensor, " n"], truth: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
@@ -233,13 +167,6 @@ def level_losses(log_probs: Float[Tensor, "n levels"], level: Int[Tensor, " n"])
     expected = probs @ torch.arange(LEVELS, dtype=probs.dtype)
     regression = F.smooth_l1_loss(expected, level.clamp_min(0).float(), reduction="none")
     return (ordinal + EXPECTED_WEIGHT * regression) * (level >= 0)
-
-
-def correct(base: Outlook, heads: Mapping[str, GraphHeads], skip: Tensor) -> Outlook:
-    """The base with the members' mean corrections."""
-    main = heads["main"](skip).mean(dim=0)[:, 0] if "main" in heads else torch.zeros(())
-    logits = heads["level"](skip).mean(dim=0) if "level" in heads else torch.zeros(())
-    return base.plus(main, logits)
 
 
 def temperature(log_probs: Tensor, level: Tensor) -> float:

@@ -1,7 +1,7 @@
 """The three stages, one after the other.
 
     graph + words + pictures -> stage 1 -> embeddings -> stage 2 (the language model learns to say the level)
-                                    \-> boosted base -> graph heads -> stage 3 (the language model corrects, with its head)
+                                    \-> boosted base -> stage 3 (the language model corrects, with its head)
 
 Everything that a stage learns is written into `folder`, so that a training that was killed goes on where it was and ends
 with the same weights.
@@ -51,20 +51,9 @@ from veracast.rating.netgpt.model import (
 from veracast.rating.netgpt.posting import graph_columns, once, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
-from veracast.rating.netgpt.stage3 import (
-    GraphHeads,
-    HeadData,
-    HeadObjective,
-    Outlook,
-    Part,
-    choose_mix,
-    correct,
-    skip_vector,
-    temperature,
-)
+from veracast.rating.netgpt.stage3 import Outlook, choose_mix, number_vector, numbers_width, temperature
 from veracast.rating.netgpt.wording import wording
 
-PARTS: tuple[Part, ...] = ("main", "level")
 MIN_ROWS = 30
 MOST_TEXTS = 4000  # prompts that the tokenizer of `tiny` is trained on
 
@@ -107,7 +96,7 @@ def train(
     if config.stage3.base == "boosted":
         _boosted_base(model, work)
     seen = see(model, around)
-    bases = _graph_heads(model, seen, work)
+    bases = _bases(model, seen, work)
     if config.stage2.epochs or config.stage3.language_epochs:
         _language(model, seen, bases, work)
     model.curves = pl.concat(work.curves) if work.curves else pl.DataFrame()
@@ -143,15 +132,15 @@ class _Work:
 
 @dataclass(frozen=True)
 class _Base:
-    """The forecast of one kind of state that the language model corrects, with what it is told in vectors."""
+    """The forecast of one kind of state that the language model corrects, with the numbers that it is told in vectors."""
 
-    skip: torch.Tensor
-    corrected: Outlook
+    outlook: Outlook
+    numbers: torch.Tensor
 
 
 def _needs_graph(config: NetGPTConfig) -> bool:
     reads = config.backbone.graph_tokens and (config.stage2.epochs or config.stage3.language_epochs)
-    return bool(reads or config.stage3.skip or config.stage3.base != "none")
+    return bool(reads or config.stage3.base != "none")
 
 
 def _crossed(config: NetGPTConfig) -> bool:
@@ -188,7 +177,10 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
     _supervise(model, graph, inputs, rows, frozen, work, "stage1")
     work.said, work.prior = _said(graph, inputs, work.rows, frozen), _said(graph, inputs, postings, frozen)
     for fold in range(stage.folds if config.stage3.base == "boosted" else 0):
-        mine = {kind: _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds) for kind, part in rows.items()}
+        mine = {
+            kind: _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds)
+            for kind, part in rows.items()
+        }
         others = {kind: part.at(torch.nonzero(~mine[kind])[:, 0]) for kind, part in rows.items()}
         if min(int((~part.held).sum()) for part in others.values()) < MIN_ROWS:
             continue
@@ -199,7 +191,9 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
         for found, asked in ((work.said, work.rows), (work.prior, postings)):
             for kind, unseen in _said(apart, inputs, asked, frozen).items():
                 part = asked[kind]
-                found[kind] = unseen.where(_in_fold(inputs.video[part.state], around, part.held, fold, stage.folds), found[kind])
+                found[kind] = unseen.where(
+                    _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds), found[kind]
+                )
     return graph
 
 
@@ -262,44 +256,20 @@ def _boosted_base(model: NetGPT, work: _Work) -> None:
         )
 
 
-def _graph_heads(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
-    """Base weights, graph heads and temperatures per kind of state, into `model`; the corrected bases."""
-    mixes, heads, temperatures, bases = {}, {}, {}, {}
+def _bases(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
+    """Base shares and temperatures per kind of state, into `model`; the bases of the training rows."""
+    bases = {}
     for kind, part in work.rows.items():
         with torch.no_grad():
             said = work.said[kind] if kind in work.said else model.say(seen.embedding, part)
             judged = torch.ones_like(part.held) if _crossed(model.config) else None
-            mixes[kind] = choose_mix(said, part, model.config.stage3.base, judged=judged)
-            base, skip = mixes[kind].of(said, part), skip_vector(seen.embedding, part, said)
-        heads[kind] = _heads_of(model.config, kind, HeadData(part, skip, base), work)
-        with torch.no_grad():
-            bases[kind] = _Base(skip, correct(base, heads[kind], skip))
-        judged = part.held & part.asked
-        temperatures[kind] = temperature(bases[kind].corrected.log_probs[judged], part.level[judged])
-    model.mixes, model.heads, model.temperatures = mixes, heads, temperatures
+            mix = choose_mix(said, part, model.config.stage3.base, judged=judged)
+            bases[kind] = _Base(mix.of(said, part), number_vector(part, said))
+        held = part.held & part.asked
+        model.mixes = {**model.mixes, kind: mix}
+        power = temperature(bases[kind].outlook.log_probs[held], part.level[held])
+        model.temperatures = {**model.temperatures, kind: power}
     return bases
-
-
-def _heads_of(config: NetGPTConfig, kind: str, data: HeadData, work: _Work) -> dict[str, GraphHeads]:
-    """The graph heads of one kind of state that lower the validation loss."""
-    stage = config.stage3
-    found: dict[str, GraphHeads] = {}
-    if not (stage.skip and stage.head_epochs):
-        return {}
-    for target in PARTS:
-        objective = HeadObjective(data, target)
-        if objective.rows < MIN_ROWS or not len(objective.held.rows):
-            continue
-        torch.manual_seed(torch_seed(work.seed, "head", kind, target))
-        head = GraphHeads(data.skip.shape[1], target, members=stage.members, dropout=stage.dropout)
-        loop = LoopConfig(
-            epochs=stage.head_epochs, batch_size=stage.head_batch, micro_batch=stage.head_batch, lr=stage.head_lr,
-            weight_decay=stage.weight_decay, patience=5, threads=config.threads, sharding="alike",
-        )  # fmt: skip
-        before = objective.validation_loss(head)
-        if work.fit(head, objective, objective.rows, loop, f"stage3-{kind}-{target}").best_loss < before:
-            found[target] = head
-    return found
 
 
 def _language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work) -> None:
@@ -335,8 +305,8 @@ def _new_language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _
         for lines in wording(some, seen.around, model.config.backbone):
             texts.append("".join(f"{clean(fact.label)}: {clean(fact.value)}\n" for fact in lines))
     width = seen.embedding.shape[1]
-    skip = next(iter(bases.values())).skip.shape[1]
-    return new_language(model.config, graph_width=width, numbers=skip - width, kinds=len(model.kinds), texts=texts, seed=work.seed)  # fmt: skip
+    numbers = numbers_width(len(model.scaling.columns))
+    return new_language(model.config, graph_width=width, numbers=numbers, kinds=len(model.kinds), texts=texts, seed=work.seed)  # fmt: skip
 
 
 def _readings(
@@ -354,11 +324,11 @@ def _readings(
         ):
             index = sample_rows(np.flatnonzero(mine & asked), limit // len(work.rows), work.seed, side, kind)
             part, at = rows.at(index), torch.from_numpy(index)
-            corrected = bases[kind].corrected
-            base = Outlook(corrected.main[at], corrected.log_probs[at])
+            outlook = bases[kind].outlook
+            base = Outlook(outlook.main[at], outlook.log_probs[at])
             found[side].append(
                 read_prompts(
-                    language, work.tables[kind][index], part, base=base, skip=bases[kind].skip[at], seen=seen, config=config, kind=number, answers=True
+                    language, work.tables[kind][index], part, base=base, numbers=bases[kind].numbers[at], seen=seen, config=config, kind=number, answers=True
                 )
             )  # fmt: skip
     return Readings.joined(found["train"]), Readings.joined(found["held"])

@@ -287,7 +287,7 @@ def graph_alone(config: NetGPTConfig) -> NetGPTConfig:
     return replace(
         config,
         stage2=replace(config.stage2, epochs=0),
-        stage3=replace(config.stage3, base="graph", skip=False, language_epochs=0),
+        stage3=replace(config.stage3, base="graph", language_epochs=0),
     )
 
 
@@ -295,7 +295,7 @@ def language_alone(config: NetGPTConfig) -> NetGPTConfig:
     """The language model on words, without graph or number tokens and without a base to correct."""
     return replace(
         config,
-        stage3=replace(config.stage3, base="none", skip=False),
+        stage3=replace(config.stage3, base="none"),
         backbone=replace(config.backbone, graph_tokens=0, number_tokens=0),
     )
 
@@ -342,7 +342,7 @@ def _weights_of(model: NetGPT) -> str:
     """Digest of what the stages learnt."""
     from veracast.models.checkpoints import weights_digest
 
-    parts: list[Any] = [model.graph, *(h for heads in model.heads.values() for h in heads.values())]
+    parts: list[Any] = [model.graph]
     parts += [model.language.stage] if model.language is not None else []
     digests = [weights_digest(dict(part.named_parameters())) for part in parts if part is not None]
     return hashlib.sha256(" ".join([*digests, repr(model.mixes)]).encode()).hexdigest()[:12]
