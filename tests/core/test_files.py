@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from veracast.core import files
 from veracast.core.errors import InputError, StorageError
 from veracast.core.files import new_folder, sha256_file, storage_faults, sweep_partials, write_json
 
@@ -294,3 +295,18 @@ def test_a_new_folder_sweeps_its_neighbourhood_first(tmp_path: Path) -> None:
     left.mkdir()
     with new_folder(tmp_path / "set"):
         assert not left.exists()
+
+
+def test_the_digest_of_code_is_of_names_and_bytes_of_those_packages_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (("core/files.py", ""), ("a/x.py", "1"), ("b/y.py", "2")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "core" / "files.py"))
+    before = files.code_digest("a")
+    (tmp_path / "b" / "y.py").write_text("3")
+    (tmp_path / "a" / "notes.txt").write_text("no code")
+    assert files.code_digest("a") == before != files.code_digest("a", "b")
+    (tmp_path / "a" / "x.py").rename(tmp_path / "a" / "z.py")
+    assert files.code_digest("a") != before

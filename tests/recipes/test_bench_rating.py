@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +15,7 @@ from veracast.cli.output import benched
 from veracast.core.errors import InputError
 from veracast.core.records import read_table
 from veracast.data.world_law import law_digest
-from veracast.models import text_store
+from veracast.models import loop, text_store
 from veracast.rating.raters.netgpt import graph_alone
 from veracast.recipes import bench_rating
 from veracast.recipes.bench_rating import Config, run
@@ -24,12 +25,10 @@ ROWS = ("constant", "persistence", "lightgbm", "netgpt")
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
-    monkeypatch.setattr(bench_rating, "WORLD_SEEDS", {"tiny": (1, 2), "small": (1, 2)})
-    monkeypatch.setattr(bench_rating, "WORLD_VIDEOS", {"tiny": 260, "small": 260})
     monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
     monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("VERACAST_DATA", raising=False)
-    return Config(rows=ROWS, netgpt=graph_alone(SMALL))
+    return Config(rows=ROWS, world_seeds=(1, 2), world_videos=260, netgpt=graph_alone(SMALL), workers=1)
 
 
 def test_all_rows_stand_on_the_same_samples_and_a_second_run_does_nothing_again(
@@ -68,11 +67,11 @@ def test_a_stopped_bench_goes_on_where_it_was(config: Config, tmp_path: Path, mo
     done: list[str] = []
     real = bench_rating._run_unit
 
-    def stops(place: Path, one: object, entry: object, seed: int, settings: Config) -> None:
+    def stops(unit: Any, settings: Config) -> None:
         if len(done) == 3:
             raise KeyboardInterrupt
-        real(place, one, entry, seed, settings)  # type: ignore[arg-type]
-        done.append(place.parent.name)
+        real(unit, settings)
+        done.append(unit.place.parent.name)
 
     cheap = replace(config, rows=("constant", "median", "persistence"))
     monkeypatch.setattr(bench_rating, "_run_unit", stops)
@@ -110,3 +109,49 @@ def test_forecasts_are_of_test_samples_whose_videos_were_not_trained_on(
     monkeypatch.setattr(bench_rating, "_forecast", watched)
     run(replace(config, rows=("constant",)), tmp_path / "out")
     assert seen and all(not train & test for train, test in seen)
+
+
+def test_worlds_side_by_side_give_the_table_of_one_after_the_other(config: Config, tmp_path: Path) -> None:
+    cheap = replace(config, rows=("constant", "median", "lightgbm"))
+    alone = read_table(run(cheap, tmp_path / "alone"), "bench")
+    both = read_table(run(replace(cheap, workers=2, work=tmp_path / "both"), tmp_path / "out"), "bench")
+    assert both.equals(alone)
+
+
+def test_a_fault_in_a_worker_reaches_the_user_and_ends_the_others(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One world's folder is broken after it was opened: its worker says so, and nothing looks finished."""
+    cheap = replace(config, rows=("constant",), workers=2, work=tmp_path / "work")
+    run(replace(cheap, budget_only=True), tmp_path / "budget")
+    worlds = sorted((tmp_path / "work" / "sets").iterdir())
+    real = bench_rating._run_all
+
+    def breaks(*args: Any) -> None:
+        (worlds[0] / "dataset.json").write_text("{")
+        real(*args)
+
+    monkeypatch.setattr(bench_rating, "_run_all", breaks)
+    with pytest.raises(InputError, match=r"dataset.json"):
+        run(cheap, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_units_of_other_code_are_done_again(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cheap = replace(config, rows=("constant",))
+    run(cheap, tmp_path / "out")
+    assert run(replace(cheap, budget_only=True), tmp_path / "same").counts["left"] == 0
+    monkeypatch.setattr(bench_rating, "code_digest", lambda *packages: "edited")
+    assert run(replace(cheap, budget_only=True), tmp_path / "edited").counts["left"] == 2
+
+
+def test_rows_that_differ_in_a_later_stage_alone_share_the_earlier_ones(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows netgpt and rgcn of a config without a language model are one training: the second one fits nothing."""
+    trained: list[str] = []
+    real = loop._Run.go
+    monkeypatch.setattr(loop._Run, "go", lambda self, advance: (trained.append(self.stage), real(self, advance))[1])
+    run(replace(config, rows=("rgcn", "netgpt")), tmp_path / "out")
+    assert trained == ["stage1"] * 4  # two worlds, two kinds of state
+    assert not (tmp_path / "cache" / "bench" / "rating" / "stages").exists()

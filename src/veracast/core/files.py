@@ -28,6 +28,15 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def code_digest(*packages: str) -> str:
+    """Hex digest of the source files of some of veracast's packages: what was computed by other code is computed again."""
+    root = Path(__file__).parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(path for package in packages for path in (root / package).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
 def cache_folder(name: str) -> Path:
     """Where things are kept between runs: `VERACAST_CACHE`/name, else ~/.cache/veracast/name. It may not be there yet."""
     base = os.environ.get("VERACAST_CACHE")

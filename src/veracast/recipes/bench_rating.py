@@ -2,7 +2,8 @@
 
 The worlds are generated here, from seeds that were not looked at while developing, under the frozen law whose digest stands
 in the record. Each unit of work (set, row, seed) leaves its errors in the work folder: a bench that was stopped goes on
-where it was. The table says whatever comes out.
+where it was. Rows of one set and seed run one after the other, because they share stage 1 and the boosted base where they
+can; sets and seeds run side by side. The table says whatever comes out.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
-from veracast.core.files import cache_folder, new_folder, write_json
-from veracast.core.progress import SILENT, Progress
+from veracast.core.files import cache_folder, code_digest, new_folder, write_json
+from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
@@ -48,8 +53,10 @@ REAL = {
     "tiktok": ("tiktok_first_crawl.csv", "tiktok_second_crawl.csv"),
 }
 TASKS = ("horizon-cold", "horizon-observed", "level-cold", "level-observed", "at-crawl", "point-3", "point-2")
-SECONDS_PER_1000 = {"baseline": 12.0, "part": 25.0, "netgpt": 60.0, "ablation": 60.0, "oracle": 2.0}
-"""Rough cost of a row per 1,000 training rows on 2 cores, for the budget that is printed first."""
+SECONDS_PER_1000 = {"baseline": 2.0, "part": 4.0, "netgpt": 4.0, "ablation": 6.0, "stages": 8.0}
+"""Rough cost of a row per 1,000 training rows on one core, for the budget that is printed first; stages: stage 1 and the
+boosted base, once for the rows of a set and seed that share them."""
+STAGES = "stages"
 
 
 @dataclass(frozen=True)
@@ -59,9 +66,12 @@ class Config:
     scale: Literal["tiny", "small"] = "tiny"
     sets: tuple[str, ...] = ()  # world, xs-video tail, bilibili, tiktok; empty = what the scale has
     rows: tuple[str, ...] = ()  # empty = what the scale has
+    world_seeds: tuple[int, ...] = ()  # empty = the scale's, which nobody looked at while developing
+    world_videos: int = 0  # 0 = the scale's
     data: Path | None = None  # folder of the real sets; default VERACAST_DATA
     work: Path | None = None  # errors of finished units; default in the cache
     netgpt: NetGPTConfig = NetGPTConfig()
+    workers: int = 2  # sets and seeds side by side, one thread each; 1 = all in this process
     budget_only: bool = False
     seed: int = 0
 
@@ -79,6 +89,15 @@ class _Set:
     world: WorldConfig | None = None
 
 
+class _Unit(NamedTuple):
+    """A row of the table on a set, with a seed; place: the file of its errors."""
+
+    one: _Set
+    entry: Entry
+    seed: int
+    place: Path
+
+
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """Run what is left of the bench; the record's table `bench` has a line per group, state, target and row."""
     chosen = [
@@ -89,50 +108,55 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     if not chosen:
         known = ", ".join(e.name for e in entries(ablations=True))
         raise InputError(f"unknown rows {', '.join(config.rows)}", file="rows", remedy=f"choose from {known}")
+    seeds, videos = config.world_seeds or WORLD_SEEDS[config.scale], config.world_videos or WORLD_VIDEOS[config.scale]
+    config = replace(config, world_seeds=seeds, world_videos=videos)
     with RunWriter("bench-rating", out, config=to_dict(config), seed=config.seed) as writer:
         work = config.work or cache_folder("bench") / "rating"
-        sets = list(_sets(config, work, progress))
+        sets = [_open(name, config, work, progress) for name in _names(config)]
         if not sets:
             raise NotMeasuredError("no data set to run on -> set VERACAST_DATA, or --set sets=world")
         for one in sets:
             writer.input_digest(one.name, one.prepared.dataset.meta["digest"])
         writer.input_digest("world_law", law_digest())
-        plan = [(one, entry, seed) for one in sets for entry in chosen for seed in one.seeds]
-        left = [unit for unit in plan if not _place(work, *unit, config).is_file()]
-        budget = sum(_seconds(one, entry) for one, entry, _ in left)
-        words = f"{len(left)} of {len(plan)} units left, about {budget / 60:.0f} minutes on 2 idle cores"
+        plan = [_Unit(one, entry, seed, _place(work, one, entry, seed, config)) for one in sets for seed in one.seeds for entry in chosen]  # fmt: skip
+        left = [unit for unit in plan if not unit.place.is_file()]
+        budget = _budget(left, config)
+        words = f"{len(left)} of {len(plan)} units left, about {budget / 60:.0f} minutes on {config.workers} idle cores"
         if config.budget_only:
             counts = {"units": len(plan), "left": len(left), "budget_s": round(budget)}
             return writer.finish(status="ok", verdict=words, counts=counts)
-        with progress.step(words, total=round(budget)) as advance:
-            for one, entry, seed in left:
-                _run_unit(_place(work, one, entry, seed, config), one, entry, seed, config)
-                advance(round(_seconds(one, entry)))
-        rows = _table(sets, chosen, work, config)
+        with progress.step(words, total=len(left)) as advance:
+            _run_all(left, config, work, advance)
+        shutil.rmtree(work / STAGES, ignore_errors=True)
+        rows = _table(plan, config)
         writer.table("bench", "bench", pl.DataFrame(rows, infer_schema_length=None))
         facts = {"units": len(plan), "world_law": law_digest(), "sets": [one.name for one in sets]}
         return writer.finish(status="ok", verdict=_verdict(rows), counts=facts)
 
 
-def _sets(config: Config, work: Path, progress: Progress) -> Iterator[_Set]:
-    """Worlds first, then the real sets that are there."""
+def _names(config: Config) -> list[str]:
+    """The sets of the bench, worlds first, then the real ones where their folder is known."""
     wanted = config.sets or (("world",) if config.scale == "tiny" else ("world", *REAL))
-    if "world" in wanted:
-        for seed in WORLD_SEEDS[config.scale]:
-            world = WorldConfig(videos=WORLD_VIDEOS[config.scale], seed=seed)
-            place = work / "sets" / f"world-{seed}-{world.videos}-{law_digest()[:8]}"
-            dataset = (
-                open_dataset(place)
-                if (place / "dataset.json").is_file()
-                else write_dataset(world, place, progress=progress)
-            )
-            yield _prepared("world", f"world {seed}", dataset, config, progress, seeds=(config.seed,), world=world)
-    folder = config.data or (Path(os.environ["VERACAST_DATA"]) if "VERACAST_DATA" in os.environ else None)
-    for name in wanted:
-        if name in REAL and folder is not None:
-            dataset = _real(name, folder, work / "sets", progress)
-            seeds = (0, 1, 2) if config.scale == "small" else (config.seed,)
-            yield _prepared(name, name, dataset, config, progress, seeds=seeds)
+    worlds = [f"world {seed}" for seed in config.world_seeds] if "world" in wanted else []
+    return worlds + ([name for name in REAL if name in wanted] if _folder(config) is not None else [])
+
+
+def _folder(config: Config) -> Path | None:
+    """Where the real sets lie."""
+    return config.data or (Path(os.environ["VERACAST_DATA"]) if "VERACAST_DATA" in os.environ else None)
+
+
+def _open(name: str, config: Config, work: Path, progress: Progress = SILENT) -> _Set:
+    """A set by name, generated or ingested where it is not there yet, with its tasks."""
+    folder = _folder(config)
+    if name in REAL and folder is not None:
+        dataset = _real(name, folder, work / "sets", progress)
+        return _prepared(name, name, dataset, config, work, progress, seeds=(0, 1, 2) if config.scale == "small" else (config.seed,))  # fmt: skip
+    world = WorldConfig(videos=config.world_videos, seed=int(name.removeprefix("world ")))
+    place = work / "sets" / f"world-{world.seed}-{world.videos}-{law_digest()[:8]}"
+    there = (place / "dataset.json").is_file()
+    dataset = open_dataset(place) if there else write_dataset(world, place, progress=progress)
+    return _prepared("world", name, dataset, config, work, progress, seeds=(config.seed,), world=world)
 
 
 def _real(name: str, folder: Path, sets: Path, progress: Progress) -> Dataset:
@@ -147,9 +171,10 @@ def _real(name: str, folder: Path, sets: Path, progress: Progress) -> Dataset:
     return ingest(sources, place, options=ReadOptions(on_error="skip"), progress=progress)
 
 
-def _prepared(group: str, name: str, dataset: Dataset, config: Config, progress: Progress, *, seeds: tuple[int, ...], world: WorldConfig | None = None) -> _Set:  # fmt: skip
+def _prepared(group: str, name: str, dataset: Dataset, config: Config, work: Path, progress: Progress, *, seeds: tuple[int, ...], world: WorldConfig | None = None) -> _Set:  # fmt: skip
     settings = run_recipe.Config(sources=(dataset.path,), netgpt=config.netgpt, seed=config.seed)
     prepared = run_recipe.prepare(dataset, settings, progress=progress)
+    prepared.study.folder = work / STAGES
     found = {task.name: task for task in prepared.maker.tasks(prepared.kinds)}
     return _Set(group, name, prepared, settings, tuple(found[t] for t in TASKS if t in found), seeds, world)
 
@@ -158,10 +183,73 @@ def _targets(task: Task) -> tuple[str, ...]:
     return tuple(dict.fromkeys((task.target, "level")))
 
 
-def _seconds(one: _Set, entry: Entry) -> float:
-    rows = sum(min(task.train.height, 8000) for task in one.tasks) / 1000
-    cheap = entry.family == "baseline" and not entry.name.startswith("lightgbm")
-    return 0.5 if cheap else SECONDS_PER_1000[entry.family] * rows
+def _budget(left: Sequence[_Unit], config: Config) -> float:
+    """Seconds of the units, on as many cores as there are workers; never less than the longest set and seed takes."""
+    groups: dict[tuple[str, int], float] = {}
+    for unit in left:
+        key = (unit.one.name, unit.seed)
+        shared = 0.0 if key in groups else SECONDS_PER_1000["stages"] * _thousands(unit.one)
+        groups[key] = groups.get(key, 0.0) + shared + _seconds(unit)
+    side_by_side = min(config.workers, len(groups)) or 1
+    return max(sum(groups.values()) / side_by_side, *groups.values(), 0.0)
+
+
+def _seconds(unit: _Unit) -> float:
+    cheap = unit.entry.family == "baseline" and not unit.entry.name.startswith("lightgbm")
+    return 0.5 if cheap else SECONDS_PER_1000[unit.entry.family] * _thousands(unit.one)
+
+
+def _thousands(one: _Set) -> float:
+    """Training rows of a set's tasks, in thousands."""
+    return sum(task.train.height for task in one.tasks) / 1000
+
+
+def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance) -> None:
+    """What is left, side by side where there is more than one set or seed."""
+    groups: dict[tuple[str, int], list[_Unit]] = {}
+    for unit in left:
+        groups.setdefault((unit.one.name, unit.seed), []).append(unit)
+    if min(config.workers, len(groups)) <= 1:
+        for unit in left:
+            _run_unit(unit, config)
+            advance(1)
+        return
+    spawn = get_context("spawn")
+    stop, settings = spawn.Event(), replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
+    order = sorted(groups, key=lambda key: -sum(map(_seconds, groups[key])))  # the longest first
+    with ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin, initargs=(stop,)) as pool:
+        waiting = {pool.submit(_run_group, *key, [unit.entry.name for unit in groups[key]], settings) for key in order}
+        try:
+            finished = 0
+            while waiting:
+                done, waiting = wait(waiting, timeout=2.0, return_when=FIRST_COMPLETED)
+                now = sum(unit.place.is_file() for unit in left)
+                advance(now - finished)
+                finished = now
+                for future in done:
+                    future.result()
+        finally:
+            stop.set()  # whoever still runs ends after its unit
+
+
+_stop: Event | None = None
+
+
+def _begin(stop: Event) -> None:
+    """Of a worker: one thread each, and a sign that ends it between two units."""
+    global _stop
+    _stop = stop
+    os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def _run_group(name: str, seed: int, rows: Sequence[str], config: Config) -> None:
+    """Some rows of one set and seed, in a worker."""
+    work = config.work or cache_folder("bench") / "rating"
+    one = _open(name, config, work)
+    for entry in entries(ablations=True):
+        if entry.name in rows and not (_stop is not None and _stop.is_set()):
+            _run_unit(_Unit(one, entry, seed, _place(work, one, entry, seed, config)), config)
+    one.prepared.study.sweep()
 
 
 def _place(work: Path, one: _Set, entry: Entry, seed: int, config: Config) -> Path:
@@ -172,18 +260,20 @@ def _place(work: Path, one: _Set, entry: Entry, seed: int, config: Config) -> Pa
         seed,
         to_dict(replace(config.netgpt, threads=0)),
         [t.name for t in one.tasks],
+        code_digest("data", "graph", "models", "rating"),
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
     return work / "units" / f"{one.name}-{entry.name}-{seed}-{digest}".replace(" ", "-") / "errors.parquet"
 
 
-def _run_unit(place: Path, one: _Set, entry: Entry, seed: int, config: Config) -> None:
+def _run_unit(unit: _Unit, config: Config) -> None:
     """Fit on the training side of each task, forecast the test side, keep the errors."""
     began, parts = time.monotonic(), []
+    one, entry = unit.one, unit.entry
     study, tasks = one.prepared.study, one.tasks
     if entry.fans is not None and entry.fans != study.fans:
         maker = replace(one.prepared.maker, fans=entry.fans)
-        study = Study(study.dataset, study.main, entry.fans, progress=study.progress)
+        study = Study(study.dataset, study.main, entry.fans, folder=study.folder, progress=study.progress)
         named = {task.name: task for task in maker.tasks(one.prepared.kinds)}
         tasks = tuple(named[task.name] for task in tasks)
     for task in tasks:
@@ -192,15 +282,16 @@ def _run_unit(place: Path, one: _Set, entry: Entry, seed: int, config: Config) -
             train = task.train.filter(pl.col(f"y_{target}").is_not_null())
             if train.height < MIN_TRAIN or not asked.height:
                 continue
-            point = _forecast(entry, study, train, asked, target, seed, config)
+            point = _forecast(entry, study, train, asked, target, unit.seed, config)
             parts.append(errors_of(asked, point, target).with_columns(task=pl.lit(task.name), state=pl.lit(task.state)))
-    study.sweep()
-    with new_folder(place.parent, overwrite=True) as folder:
-        pl.concat(parts).write_parquet(folder / place.name)
-        write_json(
-            folder / "unit.json",
-            {"set": one.name, "row": entry.name, "seed": seed, "seconds": round(time.monotonic() - began, 1)},
-        )
+    if study is one.prepared.study:
+        study.forget()
+    else:
+        study.sweep()
+    with new_folder(unit.place.parent, overwrite=True) as folder:
+        pl.concat(parts).write_parquet(folder / unit.place.name)
+        seconds = round(time.monotonic() - began, 1)
+        write_json(folder / "unit.json", {"set": one.name, "row": entry.name, "seed": unit.seed, "seconds": seconds})
 
 
 def _forecast(entry: Entry, study: Study, train: pl.DataFrame, asked: pl.DataFrame, target: str, seed: int, config: Config) -> np.ndarray:  # fmt: skip
@@ -225,25 +316,12 @@ def _oracle(one: _Set) -> pl.DataFrame:
     return pl.concat(parts)
 
 
-def _table(sets: Sequence[_Set], chosen: Sequence[Entry], work: Path, config: Config) -> list[dict[str, object]]:
+def _table(plan: Sequence[_Unit], config: Config) -> list[dict[str, object]]:
     """All lines: per group, task and target."""
-    families: dict[str, Family] = {entry.name: entry.family for entry in chosen} | {ORACLE: "oracle"}
-    units = []
-    for one in sets:
-        for entry in chosen:
-            for seed in one.seeds:
-                frame = pl.read_parquet(_place(work, one, entry, seed, config))
-                units.append(
-                    frame.with_columns(
-                        row=pl.lit(entry.name), seed=pl.lit(seed), group=pl.lit(one.group), set=pl.lit(one.name)
-                    )
-                )
-        if one.world is not None:
-            units.append(
-                _oracle(one).with_columns(
-                    row=pl.lit(ORACLE), seed=pl.lit(one.seeds[0]), group=pl.lit(one.group), set=pl.lit(one.name)
-                )
-            )
+    families: dict[str, Family] = {unit.entry.name: unit.entry.family for unit in plan} | {ORACLE: "oracle"}
+    units = [_named(pl.read_parquet(unit.place), unit.one, unit.entry.name, unit.seed) for unit in plan]
+    worlds = {unit.one.name: unit.one for unit in plan if unit.one.world is not None}
+    units += [_named(_oracle(one), one, ORACLE, one.seeds[0]) for one in worlds.values()]
     every = pl.concat([u.select(sorted(u.columns)) for u in units])
     every = every.with_columns(video_id=pl.concat_str("set", "video_id", separator="/"))  # worlds share ids
     rows: list[dict[str, object]] = []
@@ -252,6 +330,10 @@ def _table(sets: Sequence[_Set], chosen: Sequence[Entry], work: Path, config: Co
         for line in compare(part, families, seed=config.seed, where=where):
             rows.append({"group": group, "task": task, "state": state, "target": target, **line})
     return rows
+
+
+def _named(errors: pl.DataFrame, one: _Set, row: str, seed: int) -> pl.DataFrame:
+    return errors.with_columns(row=pl.lit(row), seed=pl.lit(seed), group=pl.lit(one.group), set=pl.lit(one.name))
 
 
 def _verdict(rows: Sequence[dict[str, object]]) -> str:

@@ -155,10 +155,11 @@ class Study:
         for key in (*self._kept, *self._encoders) if launch().first else ():
             shutil.rmtree(self.folder / key, ignore_errors=True)
         self.forget()
+        self._kept = set()
 
     def forget(self) -> None:
-        """Forget what was trained; its checkpoints stay, for trainings that share a stage with it."""
-        self._trained, self._kept = {}, set()
+        """Forget what was trained; its checkpoints stay, for trainings that share a stage with it, until `sweep`."""
+        self._trained = {}
 
     def _digest(self, train: pl.DataFrame, config: NetGPTConfig, seed: int) -> str:
         facts = (
