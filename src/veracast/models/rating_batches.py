@@ -15,9 +15,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from transformers import DynamicCache
 
 from veracast.core.progress import SILENT, Progress
-from veracast.models.graph_language import GraphLanguageModel, collate
+from veracast.models.graph_language import GraphLanguageModel, cache_keyword, collate
 from veracast.models.pictures import Pictures, together
 from veracast.models.processes import on_cpu
 from veracast.models.prompts import Encoded
@@ -65,9 +66,12 @@ def batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[n
 
 def prefix_cache(model: GraphLanguageModel, prefix: np.ndarray) -> Any:
     """Keys and values of a prefix, for a batch of one."""
+    inner = model.language.base_model
+    cache = DynamicCache(config=model.language.config.get_text_config())
+    read = torch.from_numpy(prefix)[None].to(model.device)
     with model.autocast():
-        out = model.language.base_model(input_ids=torch.from_numpy(prefix)[None].to(model.device), use_cache=True)
-    return out.past_key_values
+        inner(input_ids=read, use_cache=True, **{cache_keyword(inner): cache})
+    return cache
 
 
 def _repeated(cache: Any, count: int) -> Any:

@@ -47,12 +47,21 @@ ORACLE = "oracle"
 CLEAR = 0.05
 WORLD_SEEDS = {"tiny": (9201,), "small": (9201, 9202, 9203)}
 WORLD_VIDEOS = {"tiny": 1500, "small": 2000}
+TASKS = ("horizon-cold", "horizon-observed", "level-cold", "level-observed")
+
+
+class Real(NamedTuple):
+    """A real set: its files, and which of its tasks are benched."""
+
+    files: tuple[str, ...]
+    tasks: tuple[str, ...]
+
+
 REAL = {
-    "xs-video tail": ("xs_video_tail.json",),
-    "bilibili": ("bilibili_popular_daily.csv",),
-    "tiktok": ("tiktok_first_crawl.csv", "tiktok_second_crawl.csv"),
+    "xs-video tail": Real(("xs_video_tail.json",), TASKS),
+    "bilibili": Real(("bilibili_popular_daily.csv",), ("point-3",)),
+    "tiktok": Real(("tiktok_first_crawl.csv", "tiktok_second_crawl.csv"), ("at-crawl", "point-2")),
 }
-TASKS = ("horizon-cold", "horizon-observed", "level-cold", "level-observed", "at-crawl", "point-3", "point-2")
 SECONDS_PER_1000 = {"baseline": 2.0, "part": 4.0, "netgpt": 4.0, "ablation": 6.0, "stages": 8.0}
 """Rough cost of a row per 1,000 training rows on one core, for the budget that is printed first; stages: stage 1 and the
 boosted base, once for the rows of a set and seed that share them."""
@@ -71,6 +80,9 @@ class Config:
     data: Path | None = None  # folder of the real sets; default VERACAST_DATA
     work: Path | None = None  # errors of finished units; default in the cache
     netgpt: NetGPTConfig = NetGPTConfig()
+    seeds: tuple[
+        int, ...
+    ] = ()  # of trainings on each real set; empty = one for tiny, three for small (worlds: one each)
     workers: int = 2  # sets and seeds side by side, one thread each; 1 = all in this process
     budget_only: bool = False
     seed: int = 0
@@ -109,7 +121,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         known = ", ".join(e.name for e in entries(ablations=True))
         raise InputError(f"unknown rows {', '.join(config.rows)}", file="rows", remedy=f"choose from {known}")
     seeds, videos = config.world_seeds or WORLD_SEEDS[config.scale], config.world_videos or WORLD_VIDEOS[config.scale]
-    config = replace(config, world_seeds=seeds, world_videos=videos)
+    trainings = config.seeds or ((config.seed,) if config.scale == "tiny" else tuple(config.seed + i for i in range(3)))
+    config = replace(config, world_seeds=seeds, world_videos=videos, seeds=trainings)
     with RunWriter("bench-rating", out, config=to_dict(config), seed=config.seed) as writer:
         work = config.work or cache_folder("bench") / "rating"
         sets = [_open(name, config, work, progress) for name in _names(config)]
@@ -151,7 +164,7 @@ def _open(name: str, config: Config, work: Path, progress: Progress = SILENT) ->
     folder = _folder(config)
     if name in REAL and folder is not None:
         dataset = _real(name, folder, work / "sets", progress)
-        return _prepared(name, name, dataset, config, work, progress, seeds=(0, 1, 2) if config.scale == "small" else (config.seed,))  # fmt: skip
+        return _prepared(name, name, dataset, config, work, progress, seeds=config.seeds)  # fmt: skip
     world = WorldConfig(videos=config.world_videos, seed=int(name.removeprefix("world ")))
     place = work / "sets" / f"world-{world.seed}-{world.videos}-{law_digest()[:8]}"
     there = (place / "dataset.json").is_file()
@@ -161,7 +174,7 @@ def _open(name: str, config: Config, work: Path, progress: Progress = SILENT) ->
 
 def _real(name: str, folder: Path, sets: Path, progress: Progress) -> Dataset:
     """A real set, ingested once."""
-    sources = tuple(folder / file for file in REAL[name])
+    sources = tuple(folder / file for file in REAL[name].files)
     for source in sources:
         if not source.is_file():
             raise InputError("no such file", file=str(source), remedy="point VERACAST_DATA at the folder of real sets")
@@ -176,7 +189,8 @@ def _prepared(group: str, name: str, dataset: Dataset, config: Config, work: Pat
     prepared = run_recipe.prepare(dataset, settings, progress=progress)
     prepared.study.folder = work / STAGES
     found = {task.name: task for task in prepared.maker.tasks(prepared.kinds)}
-    return _Set(group, name, prepared, settings, tuple(found[t] for t in TASKS if t in found), seeds, world)
+    asked = REAL[name].tasks if name in REAL else TASKS
+    return _Set(group, name, prepared, settings, tuple(found[t] for t in asked if t in found), seeds, world)
 
 
 def _targets(task: Task) -> tuple[str, ...]:

@@ -37,23 +37,24 @@ def test_stage_1_learns_and_its_forecasts_are_the_same_again(world: World, tmp_p
 
 
 def test_self_supervised_pretraining_then_heads(world: World, tmp_path: Path) -> None:
-    stage = replace(CONFIG.stage1, objective="self-supervised", epochs=10, evaluate_every=5)
+    stage = replace(CONFIG.stage1, objective="self-supervised", epochs=40, lr=2e-3)
     model = train(world.train, world.around, replace(CONFIG, stage1=stage), main="views", folder=tmp_path, seed=0)
     pretext = model.curves.filter(stage="stage1-self-supervised", split="train")["loss"].to_list()
-    assert len(pretext) == 10 and pretext[-1] < pretext[0]
+    unseen = model.curves.filter(stage="stage1-self-supervised", split="validation")["loss"].to_list()
+    assert len(pretext) == 40 and pretext[-1] < 0.85 * pretext[0] and unseen[-1] < 0.9 * unseen[0]
     assert np.isfinite(outlooks(model, world.test["cold"], "cold", see(model, world.around)).final.main.numpy()).all()
 
 
 def test_stage_1_learns_on_ego_graphs_and_from_recent_members(world: World, tmp_path: Path) -> None:
-    """Twice the same training is the same weights; what it learnt beats the best constant, as on whole graphs."""
-    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=20, fan_out=(5, 5), batch=256))
+    """Twice the same training is the same weights; validation, on the whole graph, comes as low as it does without sampling."""
+    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=30, fan_out=(5, 5), batch=256))
     recent = replace(CONFIG, graph=replace(CONFIG.graph, hub_reading="recent", recent_k=5))
-    found = {}
+    found, lowest = {}, {}
     for name, config in (("sampled", sampled), ("again", sampled), ("recent", recent), ("running", CONFIG)):
         model = train(world.train, world.around, config, main="views", folder=tmp_path / name, seed=0)
-        samples = world.test["cold"]
-        found[name] = outlooks(model, samples, "cold", see(model, world.around)).graph.main
-        truth = torch.tensor(samples["y_views"].to_numpy())
-        assert (found[name] - truth).abs().mean() < 0.95 * (truth - truth.median()).abs().mean()
+        unseen = model.curves.filter(stage="stage1", split="validation")["loss"].to_list()
+        lowest[name] = min(unseen)
+        found[name] = outlooks(model, world.test["cold"], "cold", see(model, world.around)).graph.main
+    assert max(lowest["sampled"], lowest["recent"]) < 1.1 * lowest["running"]
     assert torch.equal(found["sampled"], found["again"])
     assert not torch.equal(found["recent"], found["running"])
