@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from veracast.data.dataset import open_dataset
+from veracast.core.levels import LevelRule
+from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
 from veracast.models import text_store
@@ -21,11 +22,20 @@ from veracast.recipes import run as run_recipe
 
 @dataclass(frozen=True)
 class World:
-    """train and test samples by state, and the graph around them."""
+    """train and test samples by state, the graph around them, and where both come from."""
 
     train: dict[str, pl.DataFrame]
     test: dict[str, pl.DataFrame]
     around: Surroundings
+    dataset: Dataset
+    rule: LevelRule
+    store: Path
+
+    def seen_by(self, dataset: Dataset) -> Surroundings:
+        """Another state of the data set through the same eyes."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(text_store, "load_encoder", lambda name: _letters)
+            return surroundings(dataset, main="views", fans="lagged", config=GraphConfig(), store=self.store)
 
 
 def _letters(texts: Sequence[str]) -> np.ndarray:
@@ -46,4 +56,4 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(text_store, "load_encoder", lambda name: _letters)
         around = surroundings(dataset, main="views", fans="lagged", config=GraphConfig(), store=place / "store")
-    return World(train, test, around)
+    return World(train, test, around, dataset, prepared.maker.rule, place / "store")

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 
 from tests.rating.netgpt.conftest import World
 from veracast.core.config import load_config
 from veracast.core.errors import InputError
+from veracast.data.dataset import Dataset
+from veracast.data.schema import INDICATORS
 from veracast.rating.netgpt.config import (
     BackboneConfig,
     GraphConfig,
@@ -21,6 +25,7 @@ from veracast.rating.netgpt.config import (
 )
 from veracast.rating.netgpt.model import NetGPT, load, outlooks, see
 from veracast.rating.netgpt.trainer import train
+from veracast.rating.samples import add_levels, build_samples
 
 ALL = NetGPTConfig(
     graph=GraphConfig(text_dims=8),
@@ -64,6 +69,50 @@ def test_a_training_again_reads_what_is_done(world: World, tmp_path: Path) -> No
     assert {"stage1", "stage2", "stage3-language"} <= set(first.curves["stage"])
     a, b = (dict(m.language.stage.named_parameters()) for m in (first, again) if m.language)
     assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.mark.parametrize("planted", [False, True])
+def test_rows_later_than_t_change_no_rating_at_t(world: World, tmp_path: Path, planted: bool) -> None:
+    """All stages, boosted base included, rate states up to t in the data as it became and as it stood at t, with all later
+    counts raised a hundredfold. Planted failure: a count of before t is raised too, which must show."""
+    model = trained(world, replace(ALL, stage3=replace(ALL.stage3, base="boosted")), tmp_path)
+    assert model.language is not None
+    model.language.shares = {kind: type(s)(1.0, 1.0) for kind, s in model.language.shares.items()}  # so that it is read
+    t = pl.concat([table.select("at") for table in world.test.values()])["at"].sort()[100]
+    changed = as_it_stood(world.dataset, t, raised_before=planted)
+    around = world.seen_by(changed)
+    differs = False
+    for kind, table in world.test.items():
+        mine = table.filter(pl.col("at") <= t).head(40)
+        assert mine.height >= 20, kind
+        columns = ["video_id", "at", "target_at", "anchor_point", "target_point", "state", "weight"]
+        states = mine.select(columns).with_columns(
+            pl.lit(None, pl.Int64).alias(f"target_{name}") for name in INDICATORS
+        )
+        again = add_levels(build_samples(states, changed, main="views", fans="lagged"), world.rule)
+        one = outlooks(model, mine, kind, see(model, world.around)).final
+        other = outlooks(model, again, kind, see(model, around)).final
+        if not planted:
+            torch.testing.assert_close(one.main, other.main, atol=1e-4, rtol=0)
+            torch.testing.assert_close(one.log_probs, other.log_probs, atol=1e-3, rtol=0)
+        differs = differs or (one.main - other.main).abs().max().item() > 1e-2
+    assert differs == planted
+
+
+def as_it_stood(whole: Dataset, t: dt.datetime, *, raised_before: bool) -> Dataset:
+    """Nothing posted or linked after t; counts after t (or, planted, before it) a hundred times what they were."""
+    found = Dataset(path=whole.path, meta=whole.meta)
+    found.__dict__["videos"] = whole.videos.filter(pl.col("posted_at") <= t)
+    for name in ("snapshots", "comments", "links", "frames"):
+        table: pl.DataFrame = getattr(whole, name).join(found.videos, on="video_id", how="semi")
+        if name in ("comments", "links"):
+            table = table.filter(pl.col("observed_at") <= t)
+        found.__dict__[name] = table
+    wrong = pl.col("observed_at") <= t if raised_before else pl.col("observed_at") > t
+    found.__dict__["snapshots"] = found.snapshots.with_columns(
+        pl.when(wrong).then(pl.col(name) * 100).otherwise(pl.col(name)).alias(name) for name in INDICATORS
+    )
+    return found
 
 
 def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -> None:
