@@ -100,3 +100,20 @@ def test_the_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> No
     assert found["versions"]["av"] is None
     assert found["versions"]["polars"] == known("polars")
     assert "av missing: needed for --media with video files" in RUNNER.invoke(app, ["doctor"]).stdout
+
+
+def test_an_option_that_was_not_given_overrides_nothing(tmp_path: Path) -> None:
+    """`--set` and the file stand where no option was typed; an option that was typed wins."""
+    for name, more, videos, seed in (
+        ("set", ["--set", "videos=7", "--set", "seed=5"], 7, 5),
+        ("typed", ["--set", "videos=7", "--videos", "9", "--seed", "3"], 9, 3),
+    ):
+        arguments = ["world", "--to", str(tmp_path / name), "--out", str(tmp_path / f"run-{name}"), "--quiet", *more]
+        ended = RUNNER.invoke(app, arguments)
+        assert ended.exit_code == 0, ended.output
+        record = json.loads((tmp_path / f"run-{name}" / "record.json").read_text())
+        assert (record["config"]["videos"], record["seed"]) == (videos, seed)
+    budget = tmp_path / "bench.toml"
+    budget.write_text('scale = "small"\nbudget_only = true\nsets = ["world"]\nrows = ["constant"]\nworld_videos = 20\n')
+    asked = ["bench", "rating", "--config", str(budget), "--set", f"work={tmp_path / 'work'}", "--json", "--out", str(tmp_path / "b")]  # fmt: skip
+    assert json.loads(RUNNER.invoke(app, asked).stdout)["counts"]["units"] == 3  # three worlds: small, as the file says

@@ -35,7 +35,7 @@ app.add_typer(models_app, name="models")
 Sources = Annotated[list[Path], typer.Argument(help="export files, or one data set folder", show_default=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="run folder; default runs/<kind>-<time>-<digest>")]
 Json = Annotated[bool, typer.Option("--json", help="print the record's contract as JSON")]
-Seed = Annotated[int, typer.Option("--seed", help="seed of every random stream")]
+Seed = Annotated[int | None, typer.Option("--seed", help="seed of every random stream; default 0")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress")]
 ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with any of the recipe's keys")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="key=value, any of the recipe's keys; may be repeated")]
@@ -44,7 +44,8 @@ AsOf = Annotated[
 ]
 Horizon = Annotated[float | None, typer.Option("--horizon-days", help="a video is open for so many days after posting")]
 OnError = Annotated[
-    str, typer.Option("--on-error", help="stop at the first bad record, or skip and keep it among the rejects")
+    str | None,
+    typer.Option("--on-error", help="stop (default) at the first bad record, or skip and keep it among the rejects"),
 ]
 ObservedAt = Annotated[
     str | None, typer.Option("--observed-at", help="when the export was fetched, where it does not say")
@@ -102,16 +103,16 @@ def _run(
 
 
 @app.command()
-def demo(out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False) -> None:
+def demo(out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """The main job on the embedded default: a small generated cross-platform world."""
     _run("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet)
 
 
 @app.command()
 def run(
-    sources: Sources, out: Out = None, as_of: AsOf = None, horizon_days: Horizon = None, on_error: OnError = "stop",
+    sources: Sources, out: Out = None, as_of: AsOf = None, horizon_days: Horizon = None, on_error: OnError = None,
     observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None, media: Media = None,
-    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, seed: Seed = 0,
+    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, seed: Seed = None,
     as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """The main job on your export: ingest, split, train, rate, explain, one HTML report.
@@ -132,11 +133,11 @@ def run(
 def ingest(
     sources: Sources, to: Annotated[Path | None, typer.Option("--to", help="data set folder to write")] = None,
     guess: Annotated[bool, typer.Option("--guess", help="propose a mapping TOML for the file and stop")] = False,
-    on_error: OnError = "stop", observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
+    on_error: OnError = None, observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
     media: Media = None, keep_comments: KeepComments = False,
     salt_file: Annotated[Path | None, typer.Option("--salt-file", help="salt.key of a data set whose authors to share")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing data set")] = False,
-    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Read exports into a data set folder.
 
@@ -168,7 +169,7 @@ def export(
     dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path, typer.Option("--to", help="JSONL file to write")],
     frames: Annotated[bool, typer.Option("--frames", help="the pictures too")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing file")] = False,
-    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Write a data set as one JSONL file that `veracast ingest` reads back without loss.
 
@@ -181,10 +182,10 @@ def export(
 @app.command()
 def world(
     to: Annotated[Path, typer.Option("--to", help="data set folder, or JSON file under --layout xs")],
-    videos: Annotated[int, typer.Option("--videos", help="how many")] = 600,
-    layout: Annotated[str, typer.Option("--layout", help="dataset, or xs: the release's own JSON layout")] = "dataset",
+    videos: Annotated[int | None, typer.Option("--videos", help="how many; default 600")] = None,
+    layout: Annotated[str | None, typer.Option("--layout", help="dataset (default), or xs: the release's own JSON layout")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what is there")] = False,
-    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Generate a world of any size under the stated law."""
     given = {"to": to, "videos": videos, "layout": layout, "overwrite": overwrite or None, "seed": seed}
@@ -193,11 +194,11 @@ def world(
 
 @app.command()
 def train(
-    dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path, typer.Option("--to", help="model folder to write")] = Path("model"),
+    dataset: Annotated[Path, typer.Argument(help="data set folder")], to: Annotated[Path | None, typer.Option("--to", help="model folder to write; default model")] = None,
     rater: Annotated[str | None, typer.Option("--rater", help="save this rater (such as netgpt) instead of the champions")] = None,
     netgpt: Annotated[Path | None, typer.Option("--netgpt", help="TOML file of NetGPT's choices, such as configs/rating/tiny.toml")] = None,
     as_of: AsOf = None, horizon_days: Horizon = None, overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing model")] = False,
-    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Backtest on a data set and save the champion of every state and counter, or one rater.
 
@@ -225,8 +226,8 @@ def train(
 def rate(
     sources: Sources, model: Annotated[Path, typer.Option("--model", help="folder written by veracast train")],
     history: Annotated[Path | None, typer.Option("--history", help="data set whose authors and topics give a past")] = None,
-    as_of: AsOf = None, on_error: OnError = "stop", observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
-    sets: Set = None, out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    as_of: AsOf = None, on_error: OnError = None, observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
+    sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Rate a fresh export with a saved model."""
     given = {
@@ -296,7 +297,7 @@ def runs_why(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None
 @runs_app.command("compare")
 def runs_compare(
     a: Annotated[Path, typer.Argument(help="run folder")], b: Annotated[Path, typer.Argument(help="another one")],
-    out: Out = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Whose errors are smaller on the rows that both runs tested, and what differs in their configs."""
     from veracast.cli.output import compared
@@ -319,10 +320,10 @@ def models_pull(
 
 @bench_app.command("rating")
 def bench_rating(
-    scale: Annotated[str, typer.Option("--scale", help="tiny: one world, core rows; small: three worlds, real sets, all rows")] = "tiny",
+    scale: Annotated[str | None, typer.Option("--scale", help="tiny (default): one world, core rows; small: three worlds, real sets, all rows")] = None,
     data: Annotated[Path | None, typer.Option("--data", help="folder of the real sets; default VERACAST_DATA")] = None,
     budget: Annotated[bool, typer.Option("--budget", help="say what is left and how long it takes, and stop")] = False,
-    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = 0, as_json: Json = False, quiet: Quiet = False,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Every rater on the same splits: baselines, parts of NetGPT, NetGPT, its ablations, and an oracle on generated worlds.
 
