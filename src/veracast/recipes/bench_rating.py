@@ -39,7 +39,7 @@ from veracast.data.world_write import write_dataset
 from veracast.rating.contest import Entry, Family, compare, entries, errors_of
 from veracast.rating.evaluate import MIN_TRAIN, Task
 from veracast.rating.netgpt.config import NetGPTConfig
-from veracast.rating.raters.netgpt import NetGPTRater, Study
+from veracast.rating.raters.netgpt import NetGPTRater, Study, graph_part
 from veracast.rating.raters.strong import StrongLightGBM
 from veracast.recipes import run as run_recipe
 
@@ -62,9 +62,9 @@ REAL = {
     "bilibili": Real(("bilibili_popular_daily.csv",), ("point-3",)),
     "tiktok": Real(("tiktok_first_crawl.csv", "tiktok_second_crawl.csv"), ("at-crawl", "point-2")),
 }
-SECONDS_PER_1000 = {"baseline": 2.0, "part": 4.0, "netgpt": 4.0, "ablation": 6.0, "stages": 8.0}
-"""Rough cost of a row per 1,000 training rows on one core, for the budget that is printed first; stages: stage 1 and the
-boosted base, once for the rows of a set and seed that share them."""
+BOOSTED_S, GRAPH_S, LANGUAGE_S = 2.0, 10.0, 110.0
+"""Rough cost on one idle core, for the budget that is printed first: of boosted trees and of stage 1 with the base per 1,000
+training rows, of stages 2 and 3 of the tiny model per task."""
 STAGES = "stages"
 
 
@@ -198,19 +198,24 @@ def _targets(task: Task) -> tuple[str, ...]:
 
 
 def _budget(left: Sequence[_Unit], config: Config) -> float:
-    """Seconds of the units, on as many cores as there are workers; never less than the longest set and seed takes."""
+    """Seconds of the units on as many cores as there are workers; never less than the longest set and seed takes."""
     groups: dict[tuple[str, int], float] = {}
+    stages: set[object] = set()
     for unit in left:
         key = (unit.one.name, unit.seed)
-        shared = 0.0 if key in groups else SECONDS_PER_1000["stages"] * _thousands(unit.one)
-        groups[key] = groups.get(key, 0.0) + shared + _seconds(unit)
+        rater, seconds = unit.entry.make(config.netgpt), 0.5
+        if isinstance(rater, NetGPTRater):
+            language = rater.config.stage2.epochs or rater.config.stage3.language_epochs
+            seconds = LANGUAGE_S * len(unit.one.tasks) if language else 1.0
+            shared = (key, graph_part(rater.config), unit.entry.fans)
+            if rater.name != "lm" and shared not in stages:  # the first row that stands on it pays
+                stages.add(shared)
+                seconds += GRAPH_S * _thousands(unit.one)
+        elif unit.entry.name.startswith("lightgbm"):
+            seconds = BOOSTED_S * _thousands(unit.one)
+        groups[key] = groups.get(key, 0.0) + seconds
     side_by_side = min(config.workers, len(groups)) or 1
-    return max(sum(groups.values()) / side_by_side, *groups.values(), 0.0)
-
-
-def _seconds(unit: _Unit) -> float:
-    cheap = unit.entry.family == "baseline" and not unit.entry.name.startswith("lightgbm")
-    return 0.5 if cheap else SECONDS_PER_1000[unit.entry.family] * _thousands(unit.one)
+    return max([sum(groups.values()) / side_by_side, *groups.values()], default=0.0)
 
 
 def _thousands(one: _Set) -> float:
@@ -230,7 +235,7 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
         return
     spawn = get_context("spawn")
     stop, settings = spawn.Event(), replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
-    order = sorted(groups, key=lambda key: -sum(map(_seconds, groups[key])))  # the longest first
+    order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
     with ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin, initargs=(stop,)) as pool:
         waiting = {pool.submit(_run_group, *key, [unit.entry.name for unit in groups[key]], settings) for key in order}
         try:

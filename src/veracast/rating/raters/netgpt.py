@@ -111,7 +111,7 @@ class Study:
 
                 around = self.around(config)
                 tables = {str(state): train.filter(pl.col("state") == state) for state in train["state"].unique()}
-                shared = self._digest(train, _graph_part(config), seed)
+                shared = self._digest(train, graph_part(config), seed)
                 model = train_netgpt(
                     tables, around, config, main=self.main, folder=self.folder / key, shared=self.folder / shared, seed=seed,
                     progress=self.progress,
@@ -301,7 +301,7 @@ def language_alone(config: NetGPTConfig) -> NetGPTConfig:
     )
 
 
-def _graph_part(config: NetGPTConfig) -> NetGPTConfig:
+def graph_part(config: NetGPTConfig) -> NetGPTConfig:
     """The part of a config that stage 1 and the boosted base depend on, the rest as it is by default."""
     tower = config.backbone.name if config.graph.frames == "tower" else BackboneConfig().name
     return NetGPTConfig(
