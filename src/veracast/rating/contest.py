@@ -39,7 +39,15 @@ class Entry:
 
 
 Change = Callable[[NetGPTConfig], NetGPTConfig]
+
+
+def with_members(config: NetGPTConfig, members: int) -> NetGPTConfig:
+    """The config with so many networks in stage 1."""
+    return replace(config, stage1=replace(config.stage1, members=members))
+
+
 ABLATIONS: Mapping[str, Change] = {
+    "1 member in stage 1": lambda c: with_members(c, 1),
     "without stage 1": lambda c: replace(c, stage1=replace(c.stage1, objective="none")),
     "without stage 2": lambda c: replace(c, stage2=replace(c.stage2, epochs=0)),
     "without stage 3": lambda c: replace(c, stage3=replace(c.stage3, language_epochs=0)),
@@ -65,6 +73,7 @@ def entries(*, ablations: bool) -> list[Entry]:
     found = [Entry(name, "baseline", lambda _, name=name: rater(name)) for name in NAMES]  # type: ignore[misc]
     found.append(Entry("lightgbm_strong", "baseline", lambda _: StrongLightGBM()))
     found.append(Entry("rgcn", "part", lambda c: NetGPTRater("rgcn", graph_alone(c))))
+    found.append(Entry("rgcn of 3", "part", lambda c: NetGPTRater("rgcn", with_members(graph_alone(c), 3))))
     found.append(Entry("lm", "part", lambda c: NetGPTRater("lm", language_alone(c))))
     found.append(Entry("netgpt", "netgpt", lambda c: NetGPTRater("netgpt", c)))
     if ablations:

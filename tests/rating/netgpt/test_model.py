@@ -24,12 +24,13 @@ from veracast.rating.netgpt.config import (
     Stage3Config,
 )
 from veracast.rating.netgpt.model import NetGPT, load, outlooks, see
+from veracast.rating.netgpt.rows import rows_of
 from veracast.rating.netgpt.trainer import train
 from veracast.rating.samples import add_levels, build_samples
 
 ALL = NetGPTConfig(
     graph=GraphConfig(text_dims=8),
-    stage1=Stage1Config(epochs=6, evaluate_every=3),
+    stage1=Stage1Config(epochs=6, evaluate_every=3, members=2),
     stage2=Stage2Config(epochs=1, rows=40),
     stage3=Stage3Config(base="graph", language_epochs=1, rows=40),
     backbone=BackboneConfig(graph_tokens=2, number_tokens=1, title_chars=20, description_chars=0),
@@ -61,6 +62,25 @@ def test_a_saved_model_says_the_same(world: World, tmp_path: Path) -> None:
             torch.testing.assert_close(a.main, b.main, atol=1e-5, rtol=0)
             torch.testing.assert_close(a.log_probs, b.log_probs, atol=1e-4, rtol=0)
         assert (before.final.main - before.base.main).abs().max() > 0  # the language model did correct
+
+
+def test_members_of_stage_1_differ_and_their_mean_is_what_is_said(world: World, tmp_path: Path) -> None:
+    stage1_alone = replace(ALL, stage2=replace(ALL.stage2, epochs=0), stage3=replace(ALL.stage3, language_epochs=0))
+    model = trained(world, stage1_alone, tmp_path)
+    seen, samples = see(model, world.around), world.test["cold"].head(12)
+    rows = rows_of(samples, "cold", graph=world.around.graph, scaling=model.scaling, main="views")
+    with torch.no_grad():
+        one, two = (member.say(e, rows) for member, e in zip(model.graph, seen.embeddings, strict=True))
+    assert (one.main - two.main).abs().max() > 1e-3
+    found = outlooks(model, samples, "cold", seen).graph
+    torch.testing.assert_close(found.main, (one.main + two.main) / 2)
+    halves = (one.logits.log_softmax(1) + two.logits.log_softmax(1)) / 2
+    torch.testing.assert_close(found.log_probs, halves.log_softmax(1))
+    assert torch.equal(seen.embedding, seen.embeddings[0])
+    single = trained(
+        world, replace(stage1_alone, stage1=replace(ALL.stage1, members=1)), tmp_path
+    )  # the first one is at hand
+    assert torch.equal(see(single, world.around).embedding, seen.embedding)
 
 
 def test_a_training_again_reads_what_is_done(world: World, tmp_path: Path) -> None:
@@ -117,7 +137,7 @@ def as_it_stood(whole: Dataset, t: dt.datetime, *, raised_before: bool) -> Datas
 
 def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -> None:
     model = trained(world, ALONE, tmp_path)
-    assert model.graph is None and model.boosted is None and model.language is not None
+    assert model.graph == () and model.boosted is None and model.language is not None
     assert not model.language.stage.reader.projectors
     found = outlooks(model, world.test["cold"], "cold", see(model, world.around))
     prior = model.priors["cold"]

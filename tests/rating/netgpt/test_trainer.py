@@ -14,7 +14,7 @@ from veracast.rating.netgpt.model import outlooks, see
 from veracast.rating.netgpt.trainer import train
 
 CONFIG = NetGPTConfig(
-    graph=GraphConfig(text_dims=8), stage1=Stage1Config(epochs=40, evaluate_every=10), stage2=Stage2Config(epochs=0), stage3=Stage3Config(base="graph", language_epochs=0),
+    graph=GraphConfig(text_dims=8), stage1=Stage1Config(epochs=40, evaluate_every=10, members=1), stage2=Stage2Config(epochs=0), stage3=Stage3Config(base="graph", language_epochs=0),
     threads=1,
 )  # fmt: skip
 

@@ -35,7 +35,7 @@ from veracast.recipes import run as run_recipe
 
 SMALL = NetGPTConfig(
     graph=GraphConfig(text_dims=8, frames="none"),
-    stage1=Stage1Config(epochs=8, evaluate_every=4),
+    stage1=Stage1Config(epochs=8, evaluate_every=4, members=1),
     stage2=Stage2Config(epochs=0),
     stage3=Stage3Config(base="graph", language_epochs=1, rows=24),
     backbone=BackboneConfig(graph_tokens=1, number_tokens=1, title_chars=12, description_chars=0),

@@ -49,6 +49,7 @@ class Stage1Config:
     folds: int = (
         3  # further trainings that forecast training videos unseen, for the base's weights; 0 = validation videos alone
     )
+    members: int = 3  # networks, each from another seed, whose forecasts are averaged; graph tokens come from the first
     released_loss: bool = False  # SmoothL1 on sigmoid x 9 alone, as in the released code
 
 
@@ -115,6 +116,8 @@ class NetGPTConfig:
 
     def __post_init__(self) -> None:
         fan_out, faults = self.stage1.fan_out, []
+        if self.stage1.members < 1:
+            faults.append(f"stage1.members is {self.stage1.members}, expected 1 or more")
         if fan_out and (len(fan_out) != self.graph.layers or min(fan_out) < 1):
             faults.append(
                 f"stage1.fan_out is {fan_out}, expected {self.graph.layers} numbers of 1 or more, one per graph.layers"

@@ -1,6 +1,6 @@
 """A trained NetGPT: what each of its steps says of new samples, and how it lies on disk.
 
-    FOLDER/ netgpt.json  scaling.*  graph.safetensors  base/  language/ (weights, tokenizer)  curves.parquet
+    FOLDER/ netgpt.json  scaling.*  graph-1.safetensors ... (the members of stage 1)  base/  language/ (weights, tokenizer)  curves.parquet
             frames.safetensors (the frame encoder, under graph.frames = ssl)
 
 netgpt.json is written last: a folder without it is not a model.
@@ -38,7 +38,7 @@ from veracast.rating.netgpt.inputs import Scaling, Surroundings, graph_inputs
 from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
 from veracast.rating.netgpt.posting import graph_columns, graph_kinds, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
-from veracast.rating.netgpt.stage1 import GraphStage, Said
+from veracast.rating.netgpt.stage1 import GraphStage, Said, mean_said
 from veracast.rating.netgpt.stage3 import Mix, Outlook, number_vector, numbers_width
 from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
 
@@ -79,7 +79,7 @@ class NetGPT:
     kinds: tuple[str, ...]
     scaling: Scaling
     priors: Mapping[str, Prior]
-    graph: GraphStage | None = None
+    graph: tuple[GraphStage, ...] = ()  # members of stage 1, the first of which gives the graph tokens
     boosted: Boosted | None = None
     mixes: Mapping[str, Mix] = field(default_factory=dict)
     language: Language | None = None
@@ -87,24 +87,26 @@ class NetGPT:
     curves: pl.DataFrame = field(default_factory=pl.DataFrame)
     frame_encoder: TrainedEncoder | None = None
 
-    def say(self, embedding: Tensor, rows: Rows) -> Said:
-        """Forecast of stage 1, or the prior where there is none."""
-        return self.graph.say(embedding, rows) if self.graph is not None else self.priors[rows.kind].say(rows)
+    def say(self, embeddings: Sequence[Tensor], rows: Rows) -> Said:
+        """Mean forecast of the members of stage 1, each from its own embeddings; the prior where there is none."""
+        if not self.graph:
+            return self.priors[rows.kind].say(rows)
+        return mean_said([member.say(seen, rows) for member, seen in zip(self.graph, embeddings, strict=True)])
 
-    def said_at_posting(self, embedding: Tensor, samples: pl.DataFrame, around: Surroundings) -> Said | None:
+    def said_at_posting(self, embeddings: Sequence[Tensor], samples: pl.DataFrame, around: Surroundings) -> Said | None:
         """What stage 1 said of the same videos and targets at posting; None where there were no counts to compare it with."""
-        if self.graph is None or not len(samples) or samples["state"][0] == "cold":
+        if not self.graph or not len(samples) or samples["state"][0] == "cold":
             return None
         rows = rows_of(posting(samples), "cold", graph=around.graph, scaling=self.scaling, main=self.main)
-        return self.graph.say(embedding, rows)
+        return self.say(embeddings, rows)
 
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         self.scaling.save(folder)
         if self.frame_encoder is not None:
             self.frame_encoder.save(folder / FRAMES)
-        if self.graph is not None:
-            save_weights(self.graph.state_dict(), folder / "graph.safetensors")
+        for number, member in enumerate(self.graph):
+            save_weights(member.state_dict(), folder / f"graph-{number + 1}.safetensors")
         if self.boosted is not None:
             self.boosted.save(folder / "base")
         if self.language is not None:
@@ -119,7 +121,7 @@ class NetGPT:
             "mixes": {kind: asdict(mix) for kind, mix in self.mixes.items()},
             "shares": {kind: list(s) for kind, s in self.language.shares.items()} if self.language else {},
             "temperatures": dict(self.temperatures),
-            "parts": {"graph": self.graph is not None, "base": self.boosted is not None, "language": self.language is not None},
+            "parts": {"graph": bool(self.graph), "base": self.boosted is not None, "language": self.language is not None},
         }  # fmt: skip
         write_json(folder / "netgpt.json", head)
 
@@ -134,21 +136,23 @@ class Outlooks(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """A data set through a model's eyes: its tensors and the embeddings of all its states."""
+    """A data set through a model's eyes: its tensors and each member's embeddings of all its states."""
 
     around: Surroundings
     inputs: GraphInputs
-    embedding: Tensor
+    embeddings: tuple[Tensor, ...]
+
+    @property
+    def embedding(self) -> Tensor:
+        """What the graph tokens carry, (states, width): the first member's; of width 0 without stage 1."""
+        return self.embeddings[0] if self.embeddings else torch.zeros(self.around.graph.size, 0)
 
 
 def see(model: NetGPT, around: Surroundings) -> Seen:
     """Embed all states of a data set."""
     inputs = graph_inputs(around, model.scaling, config=model.config.graph)
-    if model.graph is None:
-        return Seen(around, inputs, torch.zeros(around.graph.size, 0))
-    model.graph.eval()
     with torch.no_grad():
-        return Seen(around, inputs, model.graph.embed(inputs))
+        return Seen(around, inputs, tuple(member.eval().embed(inputs) for member in model.graph))
 
 
 def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, progress: Progress = SILENT) -> Outlooks:
@@ -156,8 +160,8 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
     around = seen.around
     rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
     with torch.no_grad():
-        said = model.say(seen.embedding, rows)
-        prior = model.said_at_posting(seen.embedding, samples, around)
+        said = model.say(seen.embeddings, rows)
+        prior = model.said_at_posting(seen.embeddings, samples, around)
     if model.boosted is not None:
         rows = model.boosted.attach(rows, graph_columns(samples, rows, said, prior))
     with torch.no_grad():
@@ -228,15 +232,15 @@ def new_language(config: NetGPTConfig, *, graph_width: int, numbers: int, kinds:
     return Language(stage, made, corrects=config.stage3.language_epochs > 0, pictures=pictures)
 
 
-def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...], *, seed: int) -> GraphStage:
-    """An untrained stage 1 for models of those kinds of state."""
+def new_graph(config: NetGPTConfig, inputs: GraphInputs, kinds: tuple[str, ...], *, seed: int, member: int = 1) -> GraphStage:  # fmt: skip
+    """An untrained member of stage 1 for models of those kinds of state."""
     graph = config.graph
     sizes = NetworkConfig(
         own=graph.width, channels=graph.channels, layers=graph.layers, memories_days=tuple(d or float("inf") for d in graph.memories_days),
         text=min(16, inputs.text.shape[1]), frames=graph.frame_dims, dropout=graph.dropout, text_dropout=graph.text_dropout,
     )  # fmt: skip
     with torch.random.fork_rng():
-        torch.manual_seed(torch_seed(seed, "stage1"))
+        torch.manual_seed(torch_seed(seed, "stage1", *([f"member {member}"] if member > 1 else [])))
         network = (CompatibleRGCN if graph.schema == "compatible" else ResidualRGCN)(sizes, inputs)
         return GraphStage(network, network.width, graph_kinds(kinds))
 
@@ -265,8 +269,10 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
     except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
         raise InputError(f"no finished NetGPT ({error!r})", file=str(path), remedy="train it again") from error
     if head["parts"]["graph"]:
-        model.graph = new_graph(config, graph_inputs(around, model.scaling, config=config.graph), kinds, seed=0)
-        model.graph.load_state_dict(load_weights(folder / "graph.safetensors", model.graph.state_dict()))
+        inputs = graph_inputs(around, model.scaling, config=config.graph)
+        model.graph = tuple(new_graph(config, inputs, kinds, seed=0) for _ in range(config.stage1.members))
+        for number, member in enumerate(model.graph):
+            member.load_state_dict(load_weights(folder / f"graph-{number + 1}.safetensors", member.state_dict()))
     seen = see(model, around)
     if head["parts"]["language"]:
         model.language = _load_language(folder / "language", model, seen)

@@ -9,7 +9,7 @@ state's own hub from another state's (temporal link prediction); heads are then 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -54,6 +54,16 @@ class Said(NamedTuple):
     def probs(self) -> Tensor:
         """Distribution over levels."""
         return self.logits.softmax(dim=1)
+
+
+def mean_said(every: Sequence[Said]) -> Said:
+    """The mean of what members say: of ln counts, of level log probabilities (a geometric mean, up to its sum), of scores."""
+    logs = torch.stack([said.logits.log_softmax(dim=1) for said in every])
+    return Said(
+        torch.stack([said.main for said in every]).mean(dim=0),
+        logs.mean(dim=0),
+        torch.stack([said.score for said in every]).mean(dim=0),
+    )
 
 
 class GraphHead(nn.Module):

@@ -9,7 +9,7 @@ with the same weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
@@ -50,7 +50,7 @@ from veracast.rating.netgpt.model import (
 )
 from veracast.rating.netgpt.posting import graph_columns, once, posting
 from veracast.rating.netgpt.rows import Rows, rows_of
-from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
+from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext, mean_said
 from veracast.rating.netgpt.stage3 import Outlook, choose_mix, number_vector, numbers_width, temperature
 from veracast.rating.netgpt.wording import wording
 
@@ -157,8 +157,8 @@ def _prior(rows: Rows) -> Prior:
     return Prior(shift, tuple((levels / levels.sum()).log().tolist()))
 
 
-def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
-    """Stage 1; what it says of training rows goes into `work`, by trainings that did not see them where there are folds."""
+def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> tuple[GraphStage, ...]:
+    """The members of stage 1; what it says of training rows goes into `work`, by trainings that did not see them where there are folds."""
     config, stage = model.config, model.config.stage1
     inputs = graph_inputs(around, model.scaling, config=config.graph)
     rows, postings = _stage1_rows(model, around, work)
@@ -174,8 +174,13 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
     if stage.objective != "supervised":
         with torch.no_grad():
             frozen = graph.eval().embed(inputs)
-    _supervise(model, graph, inputs, rows, frozen, work, "stage1")
-    work.said, work.prior = _said(graph, inputs, work.rows, frozen), _said(graph, inputs, postings, frozen)
+    members = [graph]
+    for number in range(1, stage.members + 1):
+        name = "stage1" if number == 1 else f"stage1-member-{number}"
+        if number > 1:
+            members.append(_another(model, graph, inputs, frozen, work, member=number))
+        _supervise(model, members[-1], inputs, rows, frozen, work, name)
+    work.said, work.prior = (_said(members, inputs, asked, frozen) for asked in (work.rows, postings))
     for fold in range(stage.folds if config.stage3.base == "boosted" else 0):
         mine = {
             kind: _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds)
@@ -184,17 +189,25 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> GraphStage:
         others = {kind: part.at(torch.nonzero(~mine[kind])[:, 0]) for kind, part in rows.items()}
         if min(int((~part.held).sum()) for part in others.values()) < MIN_ROWS:
             continue
-        apart = new_graph(config, inputs, model.kinds, seed=work.seed)
-        if frozen is not None:
-            apart.network = graph.network
+        apart = _another(model, graph, inputs, frozen, work)
         _supervise(model, apart, inputs, others, frozen, work, f"stage1-fold-{fold + 1}")
         for found, asked in ((work.said, work.rows), (work.prior, postings)):
-            for kind, unseen in _said(apart, inputs, asked, frozen).items():
+            for kind, unseen in _said([apart], inputs, asked, frozen).items():
                 part = asked[kind]
                 found[kind] = unseen.where(
                     _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds), found[kind]
                 )
-    return graph
+    return tuple(members)
+
+
+def _another(
+    model: NetGPT, graph: GraphStage, inputs: GraphInputs, frozen: torch.Tensor | None, work: _Work, *, member: int = 1
+) -> GraphStage:  # fmt: skip
+    """An untrained network beside the first one; where that is frozen, heads alone on its embeddings."""
+    found = new_graph(model.config, inputs, model.kinds, seed=work.seed, member=member)
+    if frozen is not None:
+        found.network = graph.network
+    return found
 
 
 def _stage1_rows(model: NetGPT, around: Surroundings, work: _Work) -> tuple[dict[str, Rows], dict[str, Rows]]:
@@ -218,10 +231,16 @@ def _supervise(
     work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage, shared=True)
 
 
-def _said(graph: GraphStage, inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None) -> dict[str, Said]:  # fmt: skip
+def _said(
+    members: Sequence[GraphStage], inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None
+) -> dict[str, Said]:  # fmt: skip
+    """Mean forecast of the members for rows of each kind."""
     with torch.no_grad():
-        embedding = frozen if frozen is not None else graph.eval().embed(inputs)
-        return {kind: graph.say(embedding, part) for kind, part in rows.items()}
+        seen = [frozen if frozen is not None else member.eval().embed(inputs) for member in members]
+        return {
+            kind: mean_said([member.say(e, part) for member, e in zip(members, seen, strict=True)])
+            for kind, part in rows.items()
+        }
 
 
 def _in_fold(videos: torch.Tensor, around: Surroundings, held: torch.Tensor, fold: int, folds: int) -> torch.Tensor:
@@ -250,9 +269,10 @@ def _boosted_base(model: NetGPT, work: _Work) -> None:
         }
     else:  # no stage 1: its columns would be noise
         told = dict(work.tables)
+    folder = work.shared / f"told-by-{model.config.stage1.members}"
     with first_alone():  # the others read what process 0 kept
         model.boosted, work.rows = fit_boosted(
-            told, work.rows, main=model.main, seed=work.seed, folder=work.shared, progress=work.progress
+            told, work.rows, main=model.main, seed=work.seed, folder=folder, progress=work.progress
         )
 
 
@@ -261,7 +281,7 @@ def _bases(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
     bases = {}
     for kind, part in work.rows.items():
         with torch.no_grad():
-            said = work.said[kind] if kind in work.said else model.say(seen.embedding, part)
+            said = work.said[kind] if kind in work.said else model.say(seen.embeddings, part)
             judged = torch.ones_like(part.held) if _crossed(model.config) else None
             mix = choose_mix(said, part, model.config.stage3.base, judged=judged)
             bases[kind] = _Base(mix.of(said, part), number_vector(part, said))

@@ -284,9 +284,10 @@ def network_raters(config: NetGPTConfig = NetGPTConfig()) -> tuple[NetGPTRater, 
 
 
 def graph_alone(config: NetGPTConfig) -> NetGPTConfig:
-    """Stage 1 and nothing else."""
+    """Stage 1 and nothing else: one network, as published."""
     return replace(
         config,
+        stage1=replace(config.stage1, members=1),
         stage2=replace(config.stage2, epochs=0),
         stage3=replace(config.stage3, base="graph", language_epochs=0),
     )
@@ -302,10 +303,11 @@ def language_alone(config: NetGPTConfig) -> NetGPTConfig:
 
 
 def graph_part(config: NetGPTConfig) -> NetGPTConfig:
-    """The part of a config that stage 1 and the boosted base depend on, the rest as it is by default."""
+    """The part of a config that the networks of stage 1 depend on, the rest as it is by default: however many members, the
+    first ones are the same."""
     tower = config.backbone.name if config.graph.frames == "tower" else BackboneConfig().name
     return NetGPTConfig(
-        graph=config.graph, stage1=config.stage1, backbone=BackboneConfig(name=tower), validation_share=config.validation_share
+        graph=config.graph, stage1=replace(config.stage1, members=1), backbone=BackboneConfig(name=tower), validation_share=config.validation_share
     )  # fmt: skip
 
 
@@ -343,7 +345,7 @@ def _weights_of(model: NetGPT) -> str:
     """Digest of what the stages learnt."""
     from veracast.models.checkpoints import weights_digest
 
-    parts: list[Any] = [model.graph]
+    parts: list[Any] = [*model.graph]
     parts += [model.language.stage] if model.language is not None else []
-    digests = [weights_digest(dict(part.named_parameters())) for part in parts if part is not None]
+    digests = [weights_digest(dict(part.named_parameters())) for part in parts]
     return hashlib.sha256(" ".join([*digests, repr(model.mixes)]).encode()).hexdigest()[:12]
