@@ -47,7 +47,7 @@ def test_self_supervised_pretraining_then_heads(world: World, tmp_path: Path) ->
 
 def test_stage_1_learns_on_ego_graphs_and_from_recent_members(world: World, tmp_path: Path) -> None:
     """Twice the same training is the same weights; validation, on the whole graph, comes as low as it does without sampling."""
-    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=30, fan_out=(5, 5), batch=256))
+    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=10, evaluate_every=2, fan_out=(5, 5), batch=512))
     recent = replace(CONFIG, graph=replace(CONFIG.graph, hub_reading="recent", recent_k=5))
     found, lowest = {}, {}
     for name, config in (("sampled", sampled), ("again", sampled), ("recent", recent), ("running", CONFIG)):
