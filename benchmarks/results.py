@@ -22,11 +22,18 @@ KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
 NAMES = {
     "constant": "constant", "median": "platform median", "author": "author mean",
-    "szabo_huberman": "Szabo-Huberman", "growth": "growth fit",
+    "szabo_huberman": "Szabo-Huberman", "growth": "growth fit", "lightgbm": "LightGBM", "lightgbm_strong": "strong LightGBM",
 }  # fmt: skip
 TITLES = {
     "bilibili": "Bilibili", "tiktok": "TikTok", "xs": "XS-Video tail", "world": "generated world",
 }  # fmt: skip
+GROUPS = {"world": "generated worlds", "xs-video tail": "XS-Video tail", "bilibili": "Bilibili", "tiktok": "TikTok"}
+TASKS = {
+    "horizon-cold": "at the horizon, at posting", "horizon-observed": "at the horizon, with counts",
+    "level-cold": "as released, at posting", "level-observed": "as released, with counts",
+    "at-crawl": "at the crawl, from what stood at posting", "point-2": "2nd crawl from the first", "point-3": "3rd crawl from the first",
+}  # fmt: skip
+CLEAR = 0.05
 
 
 def keep(name: str, run: Path) -> Path:
@@ -66,6 +73,7 @@ def keep_bench(name: str, run: Path) -> Path:
     facts = {
         key: getattr(record, key) for key in ("verdict", "seed", "commit", "versions", "config", "inputs", "counts")
     }
+    facts["config"] = {key: value for key, value in facts["config"].items() if key not in ("work", "data")}  # places
     body = json.dumps({"data": f"bench {name}", **facts}, ensure_ascii=False, indent=1).removesuffix("\n}")
     target = RESULTS / f"bench-{name}.json"
     target.write_text(body + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n", encoding="utf-8")
@@ -73,7 +81,7 @@ def keep_bench(name: str, run: Path) -> Path:
 
 
 def bench_table() -> str:
-    """NetGPT beside its opponents, a line per set, task and target of the kept benches."""
+    """NetGPT beside its opponents, a line per set, task and target of the kept benches; bold where it is clearly the better one."""
     lines = [
         "| data | forecast | best baseline | strong LightGBM | RGCN alone | language model alone | NetGPT | against the best baseline | oracle | n |",
         "|---|---|---|---|---|---|---|---|---|---|",
@@ -93,13 +101,16 @@ def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]
     best = min(full, key=lambda row: row["mae"])
     mine = of.get("netgpt")
     gap = "-" if mine is None or mine["p"] is None else f"{mine['difference']:+.3f}, p {mine['p']:.2g}"
-    whole = "-" if mine is None else f"{_plain(mine['mae'])} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
+    whole = "-"
+    if mine is not None:
+        better = mine["p"] is not None and mine["p"] < CLEAR and mine["difference"] < 0
+        whole = f"{'**' if better else ''}{_plain(mine['mae'])}{'**' if better else ''} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
     others = [_plain(of[name]["mae"]) if name in of else "-" for name in ("lightgbm_strong", "rgcn", "lm")]
     oracle = _plain(of["oracle"]["mae"]) if "oracle" in of else "-"
     cells = [
-        group,
-        f"{unit}, {task}",
-        f"{_plain(best['mae'])} {best['row']}",
+        GROUPS[group],
+        f"{unit} {TASKS[task]}",
+        f"{_plain(best['mae'])} {NAMES.get(best['row'], best['row'])}",
         *others,
         whole,
         gap,
