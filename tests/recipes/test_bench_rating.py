@@ -87,7 +87,10 @@ def test_a_stopped_bench_goes_on_where_it_was(config: Config, tmp_path: Path, mo
 
 
 def test_an_unknown_row_is_named(config: Config, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"unknown rows netgtp -> choose from constant, .*, netgpt, 1 member in stage 1, without stage 1"):
+    with pytest.raises(
+        InputError,
+        match=r"unknown rows netgtp -> choose from constant, .*, netgpt, 1 member in stage 1, without stage 1",
+    ):
         run(replace(config, rows=("netgtp",)), tmp_path / "out")
 
 
