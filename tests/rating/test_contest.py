@@ -95,7 +95,13 @@ def test_an_ablation_changes_one_choice() -> None:
         assert len(parts) == (2 if name == "without the language model" else 1), name
     names = [entry.name for entry in entries(ablations=True)]
     assert len(names) == len(set(names)) and {"fans off", "fans lagged", "fans as-released"} <= set(names)
-    assert [e.name for e in entries(ablations=False)][-5:] == ["lightgbm_strong", "rgcn", "rgcn of 3", "lm", "netgpt"]
+    assert [e.name for e in entries(ablations=False)][-5:] == [
+        "lightgbm_strong",
+        "rgcn",
+        "rgcn committee",
+        "lm",
+        "netgpt",
+    ]
     made = {e.name: e.make(replace(base, threads=1)) for e in entries(ablations=True)}
     assert made["8 graph tokens"].config.backbone.graph_tokens == 8  # type: ignore[attr-defined]
     assert made["compatible graph"].config.graph.schema == "compatible"  # type: ignore[attr-defined]

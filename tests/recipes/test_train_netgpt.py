@@ -25,7 +25,7 @@ from veracast.models import text_store
 RECORDED = Path(__file__).with_name("netgpt_curves.json")
 SHORT = (
     "raters=constant", "tasks=horizon", "netgpt.graph.text_dims=8", "netgpt.stage1.epochs=12", "netgpt.stage1.evaluate_every=4",
-    "netgpt.stage1.folds=0", "netgpt.stage1.members=1", "netgpt.stage2.rows=48", "netgpt.stage2.batch=16", "netgpt.stage3.rows=48", "netgpt.stage3.batch=16", "netgpt.stage3.base=graph",
+    "netgpt.stage1.members=1", "netgpt.stage2.rows=48", "netgpt.stage2.batch=16", "netgpt.stage3.rows=48", "netgpt.stage3.batch=16", "netgpt.stage3.base=graph",
     "netgpt.validation_rows=12", "netgpt.backbone.description_chars=0", "netgpt.threads=1",
 )  # fmt: skip
 

@@ -73,7 +73,9 @@ def entries(*, ablations: bool) -> list[Entry]:
     found = [Entry(name, "baseline", lambda _, name=name: rater(name)) for name in NAMES]  # type: ignore[misc]
     found.append(Entry("lightgbm_strong", "baseline", lambda _: StrongLightGBM()))
     found.append(Entry("rgcn", "part", lambda c: NetGPTRater("rgcn", graph_alone(c))))
-    found.append(Entry("rgcn of 3", "part", lambda c: NetGPTRater("rgcn", with_members(graph_alone(c), 3))))
+    found.append(
+        Entry("rgcn committee", "part", lambda c: NetGPTRater("rgcn", with_members(graph_alone(c), c.stage1.members)))
+    )
     found.append(Entry("lm", "part", lambda c: NetGPTRater("lm", language_alone(c))))
     found.append(Entry("netgpt", "netgpt", lambda c: NetGPTRater("netgpt", c)))
     if ablations:

@@ -17,8 +17,8 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
-from multiprocessing.synchronize import Event
 from pathlib import Path
+from threading import Event
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -234,10 +234,14 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
             advance(1)
         return
     spawn = get_context("spawn")
-    stop, settings = spawn.Event(), replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
+    settings = replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
     order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
-    with ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin, initargs=(stop,)) as pool:
-        waiting = {pool.submit(_run_group, *key, [unit.entry.name for unit in groups[key]], settings) for key in order}
+    with (
+        spawn.Manager() as manager,
+        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_one_thread) as pool,
+    ):
+        stop = manager.Event()
+        waiting = {pool.submit(_run_group, *key, [u.entry.name for u in groups[key]], settings, stop) for key in order}
         try:
             finished = 0
             while waiting:
@@ -251,22 +255,17 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
             stop.set()  # whoever still runs ends after its unit
 
 
-_stop: Event | None = None
-
-
-def _begin(stop: Event) -> None:
-    """Of a worker: one thread each, and a sign that ends it between two units."""
-    global _stop
-    _stop = stop
+def _one_thread() -> None:
+    """Of a worker."""
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def _run_group(name: str, seed: int, rows: Sequence[str], config: Config) -> None:
-    """Some rows of one set and seed, in a worker."""
+def _run_group(name: str, seed: int, rows: Sequence[str], config: Config, stop: Event) -> None:
+    """Some rows of one set and seed, in a worker; stop: a sign that ends it between two units."""
     work = config.work or cache_folder("bench") / "rating"
     one = _open(name, config, work)
     for entry in entries(ablations=True):
-        if entry.name in rows and not (_stop is not None and _stop.is_set()):
+        if entry.name in rows and not stop.is_set():
             _run_unit(_Unit(one, entry, seed, _place(work, one, entry, seed, config)), config)
     one.prepared.study.sweep()
 

@@ -11,9 +11,10 @@ import torch
 
 from tests.rating.netgpt.conftest import World
 from veracast.core.errors import InputError
-from veracast.rating.netgpt.base import Boosted, _error, fit_boosted
+from veracast.rating.netgpt.base import Boosted, _error, choose_shares, fit_boosted
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.inputs import fit_scaling
+from veracast.rating.netgpt.posting import TOLD
 from veracast.rating.netgpt.rows import rows_of
 
 
@@ -26,10 +27,19 @@ def test_the_error_that_chooses_the_share() -> None:
     assert _error(half, np.array([4.0])) == pytest.approx(0.5)
 
 
+def test_shares_are_those_with_the_least_error() -> None:
+    """Two forecasts that are wrong on opposite sides are halved, a third of noise gets nothing; of one good one it is all."""
+    truth = np.arange(40.0)
+    noise = truth + np.random.default_rng(0).normal(0, 9, 40)
+    assert choose_shares([truth + 1, truth - 1, noise], truth) == (0.5, 0.5, 0.0)
+    assert choose_shares([truth + 4, truth - 1], truth) == (0.2, 0.8)
+    assert choose_shares([noise, truth], truth) == (0.0, 1.0)
+
+
 def told(samples: pl.DataFrame) -> pl.DataFrame:
     """Samples with a stand-in for what stage 1 says: the outcome under noise, so that the told model has more to go by."""
     noise = np.random.default_rng(len(samples)).normal(0, 0.5, samples.height)
-    return samples.with_columns(x_graph_main=pl.col("y_views").fill_null(7.0) + pl.Series(noise))
+    return samples.with_columns((pl.col("y_views").fill_null(7.0) + pl.Series(noise)).alias(f"{TOLD}now_main"))
 
 
 def test_out_of_fold_on_training_rows_and_the_model_on_others(world: World, tmp_path: Path) -> None:
@@ -40,8 +50,10 @@ def test_out_of_fold_on_training_rows_and_the_model_on_others(world: World, tmp_
     boosted, attached = fit_boosted({"cold": train}, {"cold": rows}, main="views", seed=0, folder=tmp_path)
     found = attached["cold"]
     known = torch.isfinite(found.main)
-    assert boosted.shares["cold", "views"] < 0.5  # the model that is told of the graph is the better one
-    inside = np.abs(boosted.models["cold", "views"][1].predict(train) - found.main.numpy())[known]
+    parts = boosted.parts["cold", "views"]
+    assert parts["told"].share > 0.5  # the model that is told of the graph is the better one
+    assert "strong" not in parts  # nothing to read for it here
+    inside = np.abs(parts["told"].model.predict(train) - found.main.numpy())[known]
     held = (found.base_main - found.main).abs()[known].numpy()
     assert inside.mean() < 0.9 * held.mean()  # a forecast that had seen its own outcome would be as good as `inside`
     torch.testing.assert_close(found.base_probs.sum(dim=1), torch.ones(len(found)), atol=1e-4, rtol=0)
@@ -50,9 +62,9 @@ def test_out_of_fold_on_training_rows_and_the_model_on_others(world: World, tmp_
     assert torch.equal(same["cold"].base_main, found.base_main) and torch.equal(
         same["cold"].base_probs, found.base_probs
     )
-    assert [m.predict(test).tolist() for m in read.models["cold", "views"]] == [
-        m.predict(test).tolist() for m in boosted.models["cold", "views"]
-    ]
+    assert {n: p.model.predict(test).tolist() for n, p in read.parts["cold", "views"].items()} == {
+        n: p.model.predict(test).tolist() for n, p in parts.items()
+    }
     with pytest.raises(InputError, match="is of another training"):
         fit_boosted({"cold": train.head(100)}, {"cold": rows.at(np.arange(100))}, main="views", seed=0, folder=tmp_path)
     (tmp_path / "saved").mkdir()
@@ -60,9 +72,9 @@ def test_out_of_fold_on_training_rows_and_the_model_on_others(world: World, tmp_
     blank = rows_of(test, "cold", graph=graph, scaling=scaling, main="views")
     again = Boosted.load(tmp_path / "saved", main="views").attach(blank, test)
     assert torch.equal(again.base_main, boosted.attach(blank, test).base_main)
-    plain, informed = (m.predict(test) for m in boosted.models["cold", "views"])
-    share = boosted.shares["cold", "views"]
-    assert again.base_main.numpy().tolist() == (share * plain + (1 - share) * informed).astype(np.float32).tolist()
+    assert sum(part.share for part in parts.values()) == pytest.approx(1.0)
+    mean = sum(part.share * part.model.predict(test) for part in parts.values())
+    np.testing.assert_allclose(again.base_main.numpy(), mean, rtol=1e-6)
 
 
 def test_where_there_are_counts_the_level_also_comes_through_the_rule(world: World, tmp_path: Path) -> None:

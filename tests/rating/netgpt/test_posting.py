@@ -55,11 +55,11 @@ def test_columns_are_growth_from_now_and_expected_levels(world: World) -> None:
     sure = 50.0 * torch.eye(10)[[3, 7]]
     said, prior = Said(rows.start + 0.5, sure, torch.zeros(2)), Said(rows.start + 2.0, sure.flip(0), torch.zeros(2))
     found = graph_columns(observed, rows, said, prior)
-    np.testing.assert_allclose(found["x_graph_main"], [0.5, 0.5], atol=1e-5)
-    np.testing.assert_allclose(found["x_prior_main"], [2.0, 2.0], atol=1e-5)
-    np.testing.assert_allclose(found["x_graph_level"], [3.0, 7.0], atol=1e-5)
-    np.testing.assert_allclose(found["x_prior_level"], [7.0, 3.0], atol=1e-5)
-    assert "x_prior_main" not in graph_columns(observed, rows, said, None).columns
+    np.testing.assert_allclose(found["g_now_main"], [0.5, 0.5], atol=1e-5)
+    np.testing.assert_allclose(found["g_prior_main"], [2.0, 2.0], atol=1e-5)
+    np.testing.assert_allclose(found["g_now_level"], [3.0, 7.0], atol=1e-5)
+    np.testing.assert_allclose(found["g_prior_level"], [7.0, 3.0], atol=1e-5)
+    assert "g_prior_main" not in graph_columns(observed, rows, said, None).columns
 
 
 def test_a_model_of_states_with_counts_also_speaks_of_postings() -> None:

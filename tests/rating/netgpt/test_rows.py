@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 import torch
 
 from tests.rating.netgpt.conftest import World
 from veracast.rating.netgpt.config import GraphConfig
 from veracast.rating.netgpt.inputs import fit_scaling
-from veracast.rating.netgpt.rows import COLD_START, held_out, rows_of
+from veracast.rating.netgpt.rows import COLD_START, held_out, parts_of, rows_of
 
 
 def test_outcomes_that_are_not_known_are_marked(world: World) -> None:
@@ -36,3 +37,13 @@ def test_a_video_stays_on_its_side() -> None:
     assert 160 < sides.sum() < 240
     assert held_out(ids.reverse(), 0.2)[::-1].tolist() == sides.tolist()
     assert not held_out(ids, 0.0).any()
+
+
+def test_parts_cover_the_videos_evenly_and_the_first_is_the_validation_side() -> None:
+    ids = pl.Series([f"v{i}" for i in range(3000)])
+    parts = parts_of(ids, 0.2, 5)
+    assert (parts == 0).tolist() == held_out(ids, 0.2).tolist()
+    sizes = np.bincount(parts)
+    assert len(sizes) == 5 and abs(sizes / 3000 - 0.2).max() < 0.05
+    assert parts_of(ids.reverse(), 0.2, 5)[::-1].tolist() == parts.tolist()  # a video never changes parts
+    assert (parts_of(ids, 0.2, 1) == ~held_out(ids, 0.2)).all()  # one part alone: the others are in none

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from veracast.rating.netgpt.through_rule import Through, growth, scaled, through
-from veracast.rating.raters.lightgbm import LightGBM
+from veracast.rating.raters.lightgbm import EXTRA, LightGBM
 from veracast.rating.samples import CUTS
 
 COUNTS = (0, 10, 20, 80, 300, 1_000, 3_000, 10_000, 30_000)
@@ -85,7 +85,7 @@ def test_it_survives_a_save(tmp_path: Path) -> None:
     frame = samples(rng.uniform(1, 500, 300).tolist(), rng.uniform(500, 5_000, 300).tolist())
     frame = frame.with_columns(weight=pl.lit(1.0), x_a=pl.Series(rng.random(300)), x_b=pl.Series(rng.random(300)))
     table = frame.with_columns([pl.lit(None, pl.Float64).alias(c) for c in _features()])
-    model = LightGBM(extras=True, members=1, rounds=40).fit(table, target="driving", seed=0)
+    model = LightGBM(extras=EXTRA, members=1, rounds=40).fit(table, target="driving", seed=0)
     rule, _ = through(model, model.predict(table), table)
     rule.save(tmp_path)
     assert np.array_equal(Through.load(tmp_path).probs(table), rule.probs(table))

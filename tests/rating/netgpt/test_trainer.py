@@ -6,11 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
+import pytest
 import torch
 
 from tests.rating.netgpt.conftest import World
+from veracast.rating.netgpt import trainer
 from veracast.rating.netgpt.config import GraphConfig, NetGPTConfig, Stage1Config, Stage2Config, Stage3Config
 from veracast.rating.netgpt.model import outlooks, see
+from veracast.rating.netgpt.posting import TOLD
+from veracast.rating.netgpt.rows import Rows, parts_of, rows_of
 from veracast.rating.netgpt.trainer import train
 
 CONFIG = NetGPTConfig(
@@ -58,3 +63,38 @@ def test_stage_1_learns_on_ego_graphs_and_from_recent_members(world: World, tmp_
     assert max(lowest["sampled"], lowest["recent"]) < 1.1 * lowest["running"]
     assert torch.equal(found["sampled"], found["again"])
     assert not torch.equal(found["recent"], found["running"])
+
+
+def test_of_a_training_video_the_member_that_did_not_learn_from_it_is_asked(world: World, tmp_path: Path) -> None:
+    """The committee as a whole has seen every outcome; what goes on to the later stages has not, and is worse for it."""
+    config = replace(CONFIG, stage1=replace(CONFIG.stage1, members=3))
+    told: dict[str, pl.DataFrame] = {}
+
+    def keep(tables: dict[str, pl.DataFrame], rows: dict[str, Rows], **_: object) -> tuple[None, dict[str, Rows]]:
+        told.update(tables)
+        return None, rows
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainer, "fit_boosted", keep)
+        boosted = replace(config, stage3=replace(config.stage3, base="boosted"))
+        model = train(world.train, world.around, boosted, main="views", folder=tmp_path, seed=0)
+    seen, samples = see(model, world.around), world.train["cold"]
+    rows = rows_of(samples, "cold", graph=world.around.graph, scaling=model.scaling, main="views")
+    parts = parts_of(samples["video_id"], config.validation_share, 3)
+    each = [member.say(e, rows).main - rows.start for member, e in zip(model.graph, seen.embeddings, strict=True)]
+    said = told["cold"][f"{TOLD}now_main"].to_numpy()
+    for number, own in enumerate(each):
+        mine = parts == number
+        assert mine.sum() > 20
+        np.testing.assert_allclose(said[mine], own.detach().numpy()[mine], atol=1e-4)
+    truth = (rows.main - rows.start).numpy()
+    unseen, all_together = (np.nanmean(np.abs(x - truth)) for x in (said, model.say(seen.embeddings, rows).main.detach().numpy() - rows.start.numpy()))  # fmt: skip
+    assert all_together < 0.97 * unseen
+
+
+def test_one_member_has_seen_what_it_learnt_from_and_tells_the_boosted_models_nothing(world: World, tmp_path: Path) -> None:  # fmt: skip
+    config = replace(CONFIG, stage3=replace(CONFIG.stage3, base="boosted"))
+    model = train({"cold": world.train["cold"]}, world.around, config, main="views", folder=tmp_path, seed=0)
+    assert model.boosted is not None
+    read = {c for parts in model.boosted.parts.values() for part in parts.values() for c in part.model.columns}
+    assert not any(c.startswith(TOLD) for c in read)

@@ -10,12 +10,12 @@ import polars as pl
 import pytest
 
 from tests.rating.raters.test_netgpt import dataset, study, table
-from veracast.rating.raters.lightgbm import LightGBM
+from veracast.rating.raters.lightgbm import EXTRA, LightGBM
 from veracast.rating.raters.netgpt import Study
 from veracast.rating.raters.strong import StrongLightGBM
 
 __all__ = ["dataset", "study", "table"]
-QUICK = StrongLightGBM(inner=LightGBM(extras=True, members=1, rounds=60, level_rounds=20))
+QUICK = StrongLightGBM(inner=LightGBM(extras=EXTRA, members=1, rounds=60, level_rounds=20))
 
 
 def test_it_gets_more_columns_than_the_plain_one(study: Study, table: pl.DataFrame) -> None:

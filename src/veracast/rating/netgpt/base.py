@@ -1,8 +1,9 @@
 """The boosted forecasts that stage 3 corrects, per state and target, out of fold on training rows.
 
-Two LightGBM models each: one on the as-of features, one that is also told what stage 1 says of the video now and said of
-it at posting (posting.py; out of fold as well). Their errors differ, so their shares are those with the least out-of-fold
-error: absolute error of a count, ranked probability score of the levels (Epstein 1969). Where there are counts, a third
+Three LightGBM models: `plain` reads the as-of features; `strong` also text and frame vectors and hub means (extras.py);
+`told` instead what stage 1 says of the video now and said of it at posting (posting.py; out of fold as well). Their errors
+differ, so the forecast is their mean, with the shares that have the least out-of-fold error: absolute error of a count,
+ranked probability score of the levels (Epstein 1969). A model without a share is not kept. Where there are counts, one more
 model forecasts the growth of the driving count, and through it the level (through_rule.py).
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,75 +26,84 @@ from veracast.core.files import new_folder, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.rating.evaluate import cross_fit
 from veracast.rating.netgpt import through_rule
+from veracast.rating.netgpt.posting import TOLD
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.through_rule import Through
-from veracast.rating.raters.lightgbm import FittedLightGBM, LightGBM
+from veracast.rating.raters.lightgbm import EXTRA, FittedLightGBM, LightGBM
 
 FOLDS = 4
 MIN_ROWS = 60
-RATERS = (LightGBM(), LightGBM(extras=True))
-SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+RATERS = {"plain": LightGBM(), "told": LightGBM(extras=TOLD), "strong": LightGBM(extras=EXTRA)}
+STEPS = 10  # shares are multiples of 1 / STEPS
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the models behind a forecast, and its share."""
+
+    share: float
+    model: FittedLightGBM
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """models: (state, target) -> the plain model and the one told of the graph; shares: of the plain one; main: the counter
-    beside the level; through: state -> the level through the growth of the driving count."""
+    """main: the counter beside the level; parts: (state, target) -> name of the model -> its part, shares summing to 1;
+    through: state -> the level through the growth of the driving count."""
 
     main: str
-    models: Mapping[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]]
-    shares: Mapping[tuple[str, str], float]
+    parts: Mapping[tuple[str, str], Mapping[str, Part]]
     through: Mapping[str, Through]
 
     def attach(self, rows: Rows, samples: pl.DataFrame) -> Rows:
-        """Rows with the base forecasts of samples (with graph columns) that no model was trained on."""
+        """Rows with the base forecasts of samples (with TOLD and EXTRA columns) that no model was trained on."""
         found = {}
         if not len(rows):
             return rows
         for target in (self.main, "level"):
-            key = (rows.kind, target)
-            if key in self.models:
-                plain, told = (_said(model, samples) for model in self.models[key])
-                found[target] = _mixed(plain, told, self.shares[key])
+            parts = self.parts.get((rows.kind, target), {}).values()
+            if parts:
+                found[target] = _mixed([_said(part.model, samples) for part in parts], [part.share for part in parts])
         if rows.kind in self.through:
             found[through_rule.TARGET] = self.through[rows.kind].probs(samples)
         return _with(rows, found, self.main)
 
     def save(self, folder: Path) -> None:
-        """One folder a model."""
+        """shares.json, and one folder a model."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(
-            folder / "shares.json", {f"{state}-{target}": share for (state, target), share in self.shares.items()}
-        )
-        for (state, target), models in self.models.items():
-            for number, model in enumerate(models):
-                place = folder / f"{state}-{target}" / str(number)
+        shares = {}
+        for (state, target), parts in self.parts.items():
+            shares[f"{state}-{target}"] = {name: part.share for name, part in parts.items()}
+            for name, part in parts.items():
+                place = folder / f"{state}-{target}" / name
                 place.mkdir(parents=True)
-                model.save(place)
+                part.model.save(place)
         for state, found in self.through.items():
             place = folder / f"{state}-{through_rule.TARGET}"
             place.mkdir()
             found.save(place)
+        write_json(folder / "shares.json", shares)
 
     @staticmethod
     def load(folder: Path, *, main: str) -> Boosted:
         """Read what `save` wrote."""
         named = json.loads((folder / "shares.json").read_text(encoding="utf-8"))
-        models, shares, through = {}, {}, {}
+        parts, through = {}, {}
         for place in sorted(p for p in folder.iterdir() if p.is_dir()):
             state, _, target = place.name.partition("-")
             if target == through_rule.TARGET:
                 through[state] = Through.load(place)
                 continue
-            plain, told = (LightGBM().load(p) for p in sorted(place.iterdir()))
-            models[state, target], shares[state, target] = (plain, told), named[place.name]
-        return Boosted(main, models, shares, through)
+            parts[state, target] = {
+                name: Part(share, LightGBM().load(place / name)) for name, share in named[place.name].items()
+            }
+        return Boosted(main, parts, through)
 
 
 def fit_boosted(
     tables: Mapping[str, pl.DataFrame], rows: Mapping[str, Rows], *, main: str, seed: int, folder: Path, progress: Progress = SILENT
 ) -> tuple[Boosted, dict[str, Rows]]:  # fmt: skip
-    """Fit on the sample frames (with graph columns) of each state; the rows get forecasts by folds that never saw their video.
+    """Fit on the sample frames (with TOLD and EXTRA columns) of each state; the rows get forecasts by folds that never saw
+    their video.
 
     The result is kept in folder/base: the same tables and seed read it back.
     """
@@ -111,8 +122,7 @@ def fit_boosted(
 
 
 def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: Progress) -> tuple[Boosted, dict[str, np.ndarray]]:  # fmt: skip
-    models: dict[tuple[str, str], tuple[FittedLightGBM, FittedLightGBM]] = {}
-    shares: dict[tuple[str, str], float] = {}
+    parts: dict[tuple[str, str], dict[str, Part]] = {}
     through: dict[str, Through] = {}
     out_of_fold: dict[str, np.ndarray] = {}
     with progress.step("boosted base", total=3 * len(tables)) as advance:
@@ -120,23 +130,45 @@ def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: 
             for target in (main, "level"):
                 known = table[f"y_{target}"].is_not_null()
                 if int(known.sum()) >= MIN_ROWS:
-                    plain, told = (_crossed(rater, table, known, target=target, seed=seed) for rater in RATERS)
-                    truth = table[f"y_{target}"].to_numpy()
-                    share = min(SHARES, key=lambda s: _error(_mixed(plain[1], told[1], s), truth))
-                    models[state, target], shares[state, target] = (plain[0], told[0]), share
-                    out_of_fold[f"{state}-{target}"] = _mixed(plain[1], told[1], share)
+                    parts[state, target], out_of_fold[f"{state}-{target}"] = _fit_one(table, known, target, seed)
                 advance(1)
             both = through_rule.knows_both_ends(table)
             if int(both.sum()) >= through_rule.MIN_ROWS:
-                model, said = _crossed(RATERS[1], table, both, target=through_rule.TARGET, seed=seed)
-                through[state], z = through_rule.through(model, said, table)
+                train, rater = _train(table, both), RATERS["told"]
+                model = rater.fit(train, target=through_rule.TARGET, seed=seed)
+                held = _held(rater, train, target=through_rule.TARGET, seed=seed)
+                through[state], z = through_rule.through(model, _everywhere(held, both, model, table), table)
                 out_of_fold[f"{state}-{through_rule.TARGET}"] = through[state].probs_at(z, table)
             advance(1)
-    return Boosted(main, models, shares, through), out_of_fold
+    return Boosted(main, parts, through), out_of_fold
 
 
-def _mixed(plain: np.ndarray, told: np.ndarray, share: float) -> np.ndarray:
-    return np.asarray(share * plain + (1 - share) * told)
+def _fit_one(table: pl.DataFrame, known: pl.Series, target: str, seed: int) -> tuple[dict[str, Part], np.ndarray]:
+    """The models with a share in the forecast of a target, and what they say of every row: by folds where its outcome is known."""
+    train = _train(table, known)
+    raters = {
+        name: r for name, r in RATERS.items() if not r.extras or any(c.startswith(r.extras) for c in table.columns)
+    }
+    held = {name: _held(rater, train, target=target, seed=seed) for name, rater in raters.items()}
+    shares = choose_shares(list(held.values()), train[f"y_{target}"].to_numpy())
+    parts = {
+        name: Part(share, raters[name].fit(train, target=target, seed=seed))
+        for name, share in zip(raters, shares, strict=True)
+        if share
+    }
+    every = [_everywhere(held[name], known, part.model, table) for name, part in parts.items()]
+    return parts, _mixed(every, [part.share for part in parts.values()])
+
+
+def choose_shares(said: list[np.ndarray], truth: np.ndarray) -> tuple[float, ...]:
+    """The multiples of 1 / STEPS, summing to 1, under which the mean of the forecasts has the least error."""
+    every = (c for c in product(range(STEPS + 1), repeat=len(said)) if sum(c) == STEPS)
+    found = min(every, key=lambda c: _error(_mixed(said, [n / STEPS for n in c]), truth))
+    return tuple(n / STEPS for n in found)
+
+
+def _mixed(said: list[np.ndarray], shares: list[float]) -> np.ndarray:
+    return np.asarray(sum(share * part for share, part in zip(shares, said, strict=True)))
 
 
 def _error(said: np.ndarray, truth: np.ndarray) -> float:
@@ -148,14 +180,22 @@ def _error(said: np.ndarray, truth: np.ndarray) -> float:
     return float(((np.cumsum(said, axis=1) - reached) ** 2).sum(axis=1)[known].mean())
 
 
-def _crossed(rater: LightGBM, table: pl.DataFrame, known: pl.Series, *, target: str, seed: int) -> tuple[FittedLightGBM, np.ndarray]:  # fmt: skip
-    """The model of all rows with an outcome, and what is said of every row: by a fold that never saw its video, where it has one."""
-    train = table.filter(known).with_columns(asked=pl.lit(value=True))
-    model = rater.fit(train, target=target, seed=seed)
+def _train(table: pl.DataFrame, known: pl.Series) -> pl.DataFrame:
+    """The rows whose outcome is known, all of them asked for: a forecast is wanted of each."""
+    return table.filter(known).with_columns(asked=pl.lit(value=True))
+
+
+def _held(rater: LightGBM, train: pl.DataFrame, *, target: str, seed: int) -> np.ndarray:
+    """What is said of every training row by a fold that never saw its video."""
     held = cross_fit(rater.lighter(), train, target=target, seed=seed, folds=FOLDS)
-    said = _said(model, table)  # rows without this outcome were in no fold: the model itself may speak of them
-    said[known.to_numpy()] = held.probs if target == "level" else held.point
-    return model, said
+    return np.asarray(held.probs if target == "level" else held.point)
+
+
+def _everywhere(held: np.ndarray, known: pl.Series, model: FittedLightGBM, table: pl.DataFrame) -> np.ndarray:
+    """Forecasts of all rows: rows without this outcome were in no fold, so the model itself may speak of them."""
+    said = _said(model, table)
+    said[known.to_numpy()] = held
+    return said
 
 
 def _read(place: Path, mark: str, rows: Mapping[str, Rows], main: str) -> tuple[Boosted, dict[str, Rows]]:

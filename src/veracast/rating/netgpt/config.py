@@ -46,10 +46,9 @@ class Stage1Config:
     weight_decay: float = 0.05
     evaluate_every: int = 10  # epochs between two looks at the validation videos
     patience: int = 4  # looks without a better validation loss
-    folds: int = (
-        3  # further trainings that forecast training videos unseen, for the base's weights; 0 = validation videos alone
-    )
-    members: int = 3  # networks, each from another seed, whose forecasts are averaged; graph tokens come from the first
+    members: int = 6
+    """Networks whose forecasts are averaged; each is validated on another part of the training videos, of which it alone may
+    be asked what the graph says unseen (a cross-validation committee). Graph tokens come from the first."""
     released_loss: bool = False  # SmoothL1 on sigmoid x 9 alone, as in the released code
 
 

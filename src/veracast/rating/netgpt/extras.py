@@ -1,4 +1,4 @@
-"""What the strong boosted baseline gets beside the as-of features: text vectors, frame vectors and hub means.
+"""What a strong boosted forecast reads beside the as-of features: text vectors, frame vectors and hub means.
 
 The text and frame vectors on their principal axes, whether a video has them where training videos differ in that, and per
 hub of music, hashtag and repost family the mean ln count of its other videos as of the state, plain and fading over two

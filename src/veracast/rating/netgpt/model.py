@@ -34,6 +34,7 @@ from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import Boosted
 from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import Scaling, Surroundings, graph_inputs
 from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
 from veracast.rating.netgpt.posting import graph_columns, graph_kinds, posting
@@ -42,7 +43,7 @@ from veracast.rating.netgpt.stage1 import GraphStage, Said, mean_said
 from veracast.rating.netgpt.stage3 import Mix, Outlook, number_vector, numbers_width
 from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
 
-VERSION = 1
+VERSION = 2
 FRAMES = "frames.safetensors"
 
 
@@ -163,7 +164,8 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
         said = model.say(seen.embeddings, rows)
         prior = model.said_at_posting(seen.embeddings, samples, around)
     if model.boosted is not None:
-        rows = model.boosted.attach(rows, graph_columns(samples, rows, said, prior))
+        told = with_extras(samples, around, model.scaling, main=model.main)
+        rows = model.boosted.attach(rows, graph_columns(told, rows, said, prior))
     with torch.no_grad():
         base = model.mixes[kind].of(said, rows)
         final = base

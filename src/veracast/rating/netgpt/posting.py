@@ -16,7 +16,9 @@ from veracast.rating.features import aimed
 from veracast.rating.netgpt.inputs import STATES
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.stage1 import Said
-from veracast.rating.raters.lightgbm import EXTRA
+
+TOLD = "g_"
+"""Prefix of the columns that tell a boosted forecast what the graph says."""
 
 
 def graph_kinds(kinds: tuple[str, ...]) -> tuple[str, ...]:
@@ -40,14 +42,14 @@ def once(postings: pl.DataFrame) -> pl.DataFrame:
 
 
 def graph_columns(samples: pl.DataFrame, rows: Rows, said: Said, prior: Said | None) -> pl.DataFrame:
-    """Samples with what stage 1 says of them (x_graph_*) and, where there are counts, said of them at posting (x_prior_*).
+    """Samples with what stage 1 says of them (g_now_*) and, where there are counts, said of them at posting (g_prior_*).
 
-    Counts as growth from where they stand: x_graph_main, x_prior_main in ln units; levels as expectations.
+    Counts as growth from where they stand: g_now_main, g_prior_main in ln units; levels as expectations.
     """
     levels = torch.arange(LEVELS, dtype=torch.float32)
-    found = {"graph_main": said.main - rows.start, "graph_level": said.probs @ levels}
+    found = {"now_main": said.main - rows.start, "now_level": said.probs @ levels}
     if prior is not None:
         found |= {"prior_main": prior.main - rows.start, "prior_level": prior.probs @ levels}
     return samples.with_columns(
-        [pl.Series(f"{EXTRA}{name}", values.numpy().astype("float64")) for name, values in found.items()]
+        [pl.Series(f"{TOLD}{name}", values.numpy().astype("float64")) for name, values in found.items()]
     )

@@ -81,6 +81,16 @@ def held_out(video_ids: pl.Series, share: float) -> np.ndarray:
     return np.array([sides[v] for v in video_ids.to_list()], dtype=bool)
 
 
+def parts_of(video_ids: pl.Series, share: float, parts: int) -> np.ndarray:
+    """Part of each video, (n,) int64, by the hash of `held_out`: 0 = its validation videos, 1 ... parts - 1 = the others, evenly.
+
+    With one part alone the others are in none of them: they get 1.
+    """
+    place = np.array([crc32(f"held {video}".encode()) / 2**32 for video in video_ids.to_list()])
+    others = 1 + np.floor((place - share) / (1 - share) * max(1, parts - 1))
+    return np.where(place < share, 0, others).astype(np.int64)
+
+
 def _column(samples: pl.DataFrame, name: str, *, otherwise: float = float("nan")) -> np.ndarray:
     if name not in samples.columns:
         return np.full(samples.height, otherwise)

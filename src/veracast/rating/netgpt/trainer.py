@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 from pathlib import Path
-from zlib import crc32
 
 import numpy as np
 import polars as pl
@@ -28,6 +27,7 @@ from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import fit_boosted
 from veracast.rating.netgpt.config import NetGPTConfig, Stage2Config, Stage3Config
+from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import STATES, Surroundings, fit_scaling, graph_inputs
 from veracast.rating.netgpt.language import (
     AnswerObjective,
@@ -49,8 +49,8 @@ from veracast.rating.netgpt.model import (
     torch_seed,
 )
 from veracast.rating.netgpt.posting import graph_columns, once, posting
-from veracast.rating.netgpt.rows import Rows, rows_of
-from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext, mean_said
+from veracast.rating.netgpt.rows import Rows, parts_of, rows_of
+from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
 from veracast.rating.netgpt.stage3 import Outlook, choose_mix, number_vector, numbers_width, temperature
 from veracast.rating.netgpt.wording import wording
 
@@ -94,7 +94,7 @@ def train(
     if _needs_graph(config):
         model.graph = _stage1(model, around, work)
     if config.stage3.base == "boosted":
-        _boosted_base(model, work)
+        _boosted_base(model, around, work)
     seen = see(model, around)
     bases = _bases(model, seen, work)
     if config.stage2.epochs or config.stage3.language_epochs:
@@ -106,7 +106,7 @@ def train(
 @dataclass
 class _Work:
     """What the stages of one training share. said, prior: forecasts of stage 1 of the training rows, now and at posting, out
-    of fold where there are folds."""
+    of fold where there are members enough."""
 
     tables: Mapping[str, pl.DataFrame]
     rows: Mapping[str, Rows]
@@ -145,7 +145,7 @@ def _needs_graph(config: NetGPTConfig) -> bool:
 
 def _crossed(config: NetGPTConfig) -> bool:
     """Whether what stage 1 says of training rows is out of fold."""
-    return config.stage1.folds > 1 and config.stage3.base == "boosted"
+    return config.stage1.members > 1 and config.stage3.base == "boosted"
 
 
 def _prior(rows: Rows) -> Prior:
@@ -158,7 +158,7 @@ def _prior(rows: Rows) -> Prior:
 
 
 def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> tuple[GraphStage, ...]:
-    """The members of stage 1; what it says of training rows goes into `work`, by trainings that did not see them where there are folds."""
+    """The members of stage 1; what it says of training rows goes into `work`, each by the member that did not learn from it."""
     config, stage = model.config, model.config.stage1
     inputs = graph_inputs(around, model.scaling, config=config.graph)
     rows, postings = _stage1_rows(model, around, work)
@@ -174,34 +174,20 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> tuple[GraphStag
     if stage.objective != "supervised":
         with torch.no_grad():
             frozen = graph.eval().embed(inputs)
-    members = [graph]
+    sides = torch.from_numpy(parts_of(around.titles["video_id"], config.validation_share, stage.members))[inputs.video]
+    members = []
     for number in range(1, stage.members + 1):
-        name = "stage1" if number == 1 else f"stage1-member-{number}"
-        if number > 1:
-            members.append(_another(model, graph, inputs, frozen, work, member=number))
-        _supervise(model, members[-1], inputs, rows, frozen, work, name)
-    work.said, work.prior = (_said(members, inputs, asked, frozen) for asked in (work.rows, postings))
-    for fold in range(stage.folds if config.stage3.base == "boosted" else 0):
-        mine = {
-            kind: _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds)
-            for kind, part in rows.items()
-        }
-        others = {kind: part.at(torch.nonzero(~mine[kind])[:, 0]) for kind, part in rows.items()}
-        if min(int((~part.held).sum()) for part in others.values()) < MIN_ROWS:
-            continue
-        apart = _another(model, graph, inputs, frozen, work)
-        _supervise(model, apart, inputs, others, frozen, work, f"stage1-fold-{fold + 1}")
-        for found, asked in ((work.said, work.rows), (work.prior, postings)):
-            for kind, unseen in _said([apart], inputs, asked, frozen).items():
-                part = asked[kind]
-                found[kind] = unseen.where(
-                    _in_fold(inputs.video[part.state], around, part.held, fold, stage.folds), found[kind]
-                )
+        member = graph if number == 1 else _another(model, graph, inputs, frozen, work, member=number)
+        mine = {kind: replace(part, held=sides[part.state] == number - 1) for kind, part in rows.items()}
+        name = "stage1" if number == 1 else f"stage1-{number}-of-{stage.members}"
+        _supervise(model, member, inputs, mine, frozen, work, name)
+        members.append(member)
+    work.said, work.prior = (_unseen(members, inputs, asked, frozen, sides) for asked in (work.rows, postings))
     return tuple(members)
 
 
 def _another(
-    model: NetGPT, graph: GraphStage, inputs: GraphInputs, frozen: torch.Tensor | None, work: _Work, *, member: int = 1
+    model: NetGPT, graph: GraphStage, inputs: GraphInputs, frozen: torch.Tensor | None, work: _Work, *, member: int
 ) -> GraphStage:  # fmt: skip
     """An untrained network beside the first one; where that is frozen, heads alone on its embeddings."""
     found = new_graph(model.config, inputs, model.kinds, seed=work.seed, member=member)
@@ -231,23 +217,21 @@ def _supervise(
     work.fit(graph, objective, objective.rows, _stage1_loop(model.config, rows=objective.rows), stage, shared=True)
 
 
-def _said(
-    members: Sequence[GraphStage], inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None
+def _unseen(
+    members: Sequence[GraphStage], inputs: GraphInputs, rows: Mapping[str, Rows], frozen: torch.Tensor | None, sides: torch.Tensor
 ) -> dict[str, Said]:  # fmt: skip
-    """Mean forecast of the members for rows of each kind."""
+    """What the members say of rows of each kind: of a video the one that was validated on it, the first of those in no part.
+
+    sides (states,) int64: the part of each state's video.
+    """
+    found: dict[str, Said] = {}
     with torch.no_grad():
-        seen = [frozen if frozen is not None else member.eval().embed(inputs) for member in members]
-        return {
-            kind: mean_said([member.say(e, part) for member, e in zip(members, seen, strict=True)])
-            for kind, part in rows.items()
-        }
-
-
-def _in_fold(videos: torch.Tensor, around: Surroundings, held: torch.Tensor, fold: int, folds: int) -> torch.Tensor:
-    """Rows of the training videos of a fold; validation videos are in none."""
-    names = around.titles["video_id"].to_list()
-    sides = torch.tensor([crc32(f"fold {name}".encode()) % folds == fold for name in names])
-    return sides[videos] & ~held
+        for number, member in enumerate(members):
+            embedding = frozen if frozen is not None else member.eval().embed(inputs)
+            for kind, part in rows.items():
+                said = member.say(embedding, part)
+                found[kind] = said.where(sides[part.state] == number, found[kind]) if number else said
+    return found
 
 
 def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
@@ -260,15 +244,14 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     )  # fmt: skip
 
 
-def _boosted_base(model: NetGPT, work: _Work) -> None:
+def _boosted_base(model: NetGPT, around: Surroundings, work: _Work) -> None:
     """The boosted forecasts into `model`, and what they say of training rows into `work`."""
-    if work.said:
+    told = {kind: with_extras(table, around, model.scaling, main=model.main) for kind, table in work.tables.items()}
+    if work.said and _crossed(model.config):  # of what it learnt from, stage 1 says too much
         told = {
             kind: graph_columns(table, work.rows[kind], work.said[kind], work.prior.get(kind))
-            for kind, table in work.tables.items()
+            for kind, table in told.items()
         }
-    else:  # no stage 1: its columns would be noise
-        told = dict(work.tables)
     folder = work.shared / f"told-by-{model.config.stage1.members}"
     with first_alone():  # the others read what process 0 kept
         model.boosted, work.rows = fit_boosted(

@@ -29,6 +29,7 @@ from veracast.rating.features import feature_columns
 
 GROWTH_FLOOR = 0.01
 EXTRA = "x_"
+"""Prefix of text and frame vectors and hub means (rating/netgpt/extras.py)."""
 _COMMON: dict[str, Any] = {
     "learning_rate": 0.04,
     "feature_fraction": 0.5,
@@ -116,11 +117,11 @@ class LightGBM:
     level_rounds: int = 60
     many_rows: int = 50_000
     most_rows: int = 100_000
-    extras: bool = False  # also columns x_* of the samples: text and frame vectors, hub means (rating/netgpt/extras.py)
+    extras: str = ""  # prefix of further columns that it reads, beside the as-of features
 
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedLightGBM:
         train = _thinned(train, self.most_rows, seed)
-        more = [c for c in train.columns if c.startswith(EXTRA)] if self.extras else []
+        more = [c for c in train.columns if c.startswith(self.extras)] if self.extras else []
         columns = tuple(_informative(train, [*feature_columns(), *more]))
         kind, label = self._label(train, target)
         x, weight = _matrix(train, columns), train["weight"].to_numpy()

@@ -13,7 +13,7 @@ import polars as pl
 from veracast.core.files import write_json
 from veracast.core.protocols import Rater
 from veracast.rating.netgpt.config import NetGPTConfig
-from veracast.rating.raters.lightgbm import FittedLightGBM, LightGBM
+from veracast.rating.raters.lightgbm import EXTRA, FittedLightGBM, LightGBM
 from veracast.rating.raters.netgpt import Study, need_torch
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class StrongLightGBM:
     """The inner LightGBM's settings are those of the plain one."""
 
     name: str = "lightgbm_strong"
-    inner: LightGBM = LightGBM(extras=True)
+    inner: LightGBM = LightGBM(extras=EXTRA)
     study: Study | None = None
 
     def bind(self, study: Study) -> StrongLightGBM:
