@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 
 from veracast.core.records import Record, load_record
@@ -131,30 +130,6 @@ def test_parts_cover_every_slice_and_mark_the_champion(record: Record) -> None:
     assert [value for value, _, _ in observed.rows] == [str(k) for k in range(10)]
     assert [c.value for c in observed.rows[2][2]] == ["0.90", "1.10"]
     assert found["level"][0].raters == ["LightGBM (champion)"]  # persistence cannot rate at posting
-
-
-def test_alerts_in_words(record: Record) -> None:
-    found = backtest.alerts(record, backtest.tasks(record))[0]
-    assert (
-        found.headline
-        == "Flag P(level ≥ 6) > 40 %: 18 videos a day, 70 % right [60 %, 80 %] of 54 flagged; finds 55 % of those that get there."
-    )
-    assert found.rows[-1] == ("> 80 %", "0", "0.0", "nothing flagged", "", "0 %")
-
-
-def test_no_threshold_good_enough_is_said() -> None:
-    frame = pl.DataFrame(
-        {
-            "threshold": [0.2],
-            "precision": [0.6],
-            "low": [0.5],
-            "high": [0.7],
-            "recall": [0.9],
-            "flagged": [9],
-            "flagged_per_day": [3.0],
-        }
-    )
-    assert backtest._headline(frame, 6) == "No threshold flags videos of which 7 in 10 get there."
 
 
 def test_what_could_not_be_scored_is_listed(record: Record) -> None:

@@ -23,7 +23,7 @@ from markupsafe import Markup
 from veracast.core.errors import InputError
 from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
-from veracast.report import backtest, charts, tables, text
+from veracast.report import backtest, charts, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
 
@@ -69,7 +69,7 @@ def render(record: Record) -> str:
     matrices = backtest.matrices(tasks)
     age_charts = [chart for i, task in enumerate(tasks) if (chart := backtest.age_chart(task, f"age-{i}"))]
     explained = tables.explained(record, folder.rows, folder.names)
-    reliability = backtest.reliability_charts(record, tasks)
+    reliability = probabilities.reliability_charts(record, tasks)
     learnt = network(record)
     shown: list[Chart] = [*age_charts, *reliability, *learnt.charts]
     shown += [chart for video in explained for chart in (video.fan, video.similar_chart) if chart]
@@ -90,7 +90,7 @@ def render(record: Record) -> str:
             notes=list(dict.fromkeys(note for task in tasks for note in task.notes)),
             age_charts=age_charts,
             reliability=reliability,
-            alerts=backtest.alerts(record, tasks),
+            alerts=probabilities.alerts(record, tasks),
             parts=backtest.parts(tasks),
             network=learnt,
             leaks=tables.leaks(record),
