@@ -105,7 +105,7 @@ def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]
     if mine is not None:
         better = mine["p"] is not None and mine["p"] < CLEAR and mine["difference"] < 0
         whole = f"{'**' if better else ''}{_plain(mine['mae'])}{'**' if better else ''} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
-    others = [_plain(of[name]["mae"]) if name in of else "-" for name in ("lightgbm_strong", "rgcn", "lm")]
+    others = [_beside(of.get(name)) for name in ("lightgbm_strong", "rgcn", "lm")]
     oracle = _plain(of["oracle"]["mae"]) if "oracle" in of else "-"
     cells = [
         GROUPS[group],
@@ -118,6 +118,13 @@ def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]
         f"{best['n']:,}",
     ]
     return "| " + " | ".join(cells) + " |"
+
+
+def _beside(row: dict[str, Any] | None) -> str:
+    """MAE of an opponent, and the p of NetGPT against it."""
+    if row is None:
+        return "-"
+    return _plain(row["mae"]) + ("" if row.get("netgpt_p") is None else f" (p {row['netgpt_p']:.2g})")
 
 
 def _plain(value: float) -> str:

@@ -51,6 +51,11 @@ def test_all_rows_stand_on_the_same_samples_and_a_second_run_does_nothing_again(
     assert mae["oracle"] < mae["lightgbm"] < mae["persistence"] < mae["constant"]
     best = min(("constant", "persistence", "lightgbm"), key=lambda name: mae[name])
     assert observed.filter(pl.col("row") != best)["against"].unique().to_list() == [best]
+    mine, beside = (observed.row(by_predicate=pl.col("row") == row, named=True) for row in ("netgpt", best))
+    assert (beside["netgpt_difference"], beside["netgpt_p"]) == (mine["difference"], mine["p"])  # the same comparison
+    others = observed.filter(pl.col("row") != "netgpt")
+    gaps = mine["mae"] - others["mae"]
+    assert others["netgpt_difference"].to_list() == pytest.approx(gaps.to_list())  # all stand on the same samples
     assert {i["name"]: i["sha256"] for i in record.inputs}["world_law"] == law_digest()
     shown = benched(record)
     assert (

@@ -86,14 +86,16 @@ def benched(record: Record) -> str:
         block = (row["group"], row["task"], row["target"])
         if block != before:
             lines.append(f"\n  {' · '.join(block)}, n {row['n']:,} in {row['videos']:,} videos, {row['seeds']} seeds")
-            lines.append(f"  {'':44} {'mae':>7}  95 % interval   against the best baseline")
+            lines.append(f"  {'':44} {'mae':>7}  95 % interval   {'against the best baseline':33}  netgpt against it")
             before = block
         gap = "the best baseline" if row["family"] == "baseline" else ""
         if row["difference"] is not None:
             low, high = row["difference_low"], row["difference_high"]
             gap = f"{row['difference']:+.3f} [{low:+.3f}, {high:+.3f}] p {row['p']:.2g}"
         part = "" if row["scored"] >= 0.999 else f"  scores {row['scored']:.0%}"
-        lines.append(f"  {row['row']:44} {row['mae']:7.3f}  [{row['low']:.3f}, {row['high']:.3f}]  {gap}{part}")
+        mine = "" if row["netgpt_p"] is None else f"{row['netgpt_difference']:+.3f} p {row['netgpt_p']:.2g}"
+        line = f"  {row['row']:44} {row['mae']:7.3f}  [{row['low']:.3f}, {row['high']:.3f}]  {gap:33}  {mine}{part}"
+        lines.append(line.rstrip())
     return "".join(f"{line}\n" for line in lines)
 
 

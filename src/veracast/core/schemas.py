@@ -217,6 +217,8 @@ BENCH: Schema = {
     "difference_low": pl.Float64,
     "difference_high": pl.Float64,
     "p": pl.Float64,  # paired permutation test by video
+    "netgpt_difference": pl.Float64,  # mae of netgpt - this row's, on shared samples; below 0 = netgpt is better
+    "netgpt_p": pl.Float64,
 }
 
 ARTEFACT_SCHEMAS: dict[str, Schema] = {

@@ -41,7 +41,8 @@ NUMBERS = (
 class Graph:
     """states (n rows, sorted by video, then time): state, video (code), video_id, platform (code), at, posted_at, point.
 
-    numbers (n, len(NUMBERS)) float32 with mask (n, len(NUMBERS)) bool; before (n,): the same video's previous observed
+    keys: what videos share, alone or not, as it was known at their posting: kind, video, key (a code within the kind), since
+    (days; of an original among its reposts when the first one was posted). numbers (n, len(NUMBERS)) float32 with mask (n, len(NUMBERS)) bool; before (n,): the same video's previous observed
     state or -1; texts: the words of each video, one column per TEXT_SLOTS, row = video code.
     """
 
@@ -50,6 +51,7 @@ class Graph:
     mask: np.ndarray
     before: np.ndarray
     texts: pl.DataFrame
+    keys: pl.DataFrame
     hubs: tuple[Hub, ...]
     platforms: tuple[str, ...]
 
@@ -95,6 +97,7 @@ def build(dataset: Dataset, *, main: str, fans: as_of.Fans = "lagged", schema: S
         mask=mask,
         before=_previous(kept),
         texts=videos.select(TEXT_SLOTS),
+        keys=_keys(videos, dataset.links),
         hubs=tuple(_hubs(kept, videos, dataset.links, schema)),
         platforms=platforms,
     )
@@ -176,6 +179,24 @@ def _hubs(states: pl.DataFrame, videos: pl.DataFrame, links: pl.DataFrame, schem
         if shared.height:
             found.append(_hub(kind, states, shared))
     return found
+
+
+def _keys(videos: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """Graph.keys, sorted by kind, video, key."""
+    posted = videos.select(pl.col("video").cast(pl.Int64), "video_id", "posted_at")
+    found = []
+    for kind in HUBS:
+        rows = memberships(kind, videos, links).join(posted, on="video")
+        rows = rows.filter(pl.col("since").is_null() | (pl.col("since") <= pl.col("posted_at")))
+        since = pl.col("posted_at")
+        if kind == "repost":
+            copies = links.filter(pl.col("kind") == kind)["video_id"]
+            copied = pl.col("posted_at").filter(pl.col("video_id").is_in(copies.implode())).min().over("key")
+            since = pl.when(pl.col("video_id").is_in(copies.implode())).then("posted_at").otherwise(pl.max_horizontal("posted_at", copied))  # fmt: skip
+        code = pl.col("key").rank("dense").cast(pl.Int64) - 1
+        days = since.dt.timestamp("us") / _DAY_US
+        found.append(rows.select(pl.lit(kind).alias("kind"), "video", key=code, since=days).sort("video", "key"))
+    return pl.concat(found)
 
 
 def memberships(kind: str, videos: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:

@@ -54,6 +54,7 @@ ABLATIONS: Mapping[str, Change] = {
     "without the language model": lambda c: replace(
         c, stage2=replace(c.stage2, epochs=0), stage3=replace(c.stage3, language_epochs=0)
     ),
+    "without crossed effects": lambda c: replace(c, stage3=replace(c.stage3, effects=False)),
     "without the boosted base": lambda c: replace(c, stage3=replace(c.stage3, base="graph")),
     "self-supervised stage 1": lambda c: replace(c, stage1=replace(c.stage1, objective="self-supervised")),
     "stage 1 as released (SmoothL1 on 9 sigmoid)": lambda c: replace(c, stage1=replace(c.stage1, released_loss=True)),

@@ -88,3 +88,5 @@ def test_temperature_finds_the_power_of_an_overconfident_forecast() -> None:
     level = torch.distributions.Categorical(logits=logits).sample()
     assert temperature((logits / 0.6).log_softmax(1), level) == pytest.approx(0.6, abs=0.051)
     assert temperature(logits[:10].log_softmax(1), level[:10]) == 1.0
+    few = temperature((logits[:40] / 0.6).log_softmax(1), level[:40])
+    assert 0.65 < few < 1.0  # so few rows move it only part of the way

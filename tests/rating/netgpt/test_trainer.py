@@ -93,7 +93,7 @@ def test_of_a_training_video_the_member_that_did_not_learn_from_it_is_asked(worl
 
 
 def test_one_member_has_seen_what_it_learnt_from_and_tells_the_boosted_models_nothing(world: World, tmp_path: Path) -> None:  # fmt: skip
-    config = replace(CONFIG, stage3=replace(CONFIG.stage3, base="boosted"))
+    config = replace(CONFIG, stage3=replace(CONFIG.stage3, base="boosted", effects=False))
     model = train({"cold": world.train["cold"]}, world.around, config, main="views", folder=tmp_path, seed=0)
     assert model.boosted is not None
     read = {c for parts in model.boosted.parts.values() for part in parts.values() for c in part.model.columns}

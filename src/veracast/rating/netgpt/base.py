@@ -2,7 +2,7 @@
 
 Three LightGBM models: `plain` reads the as-of features; `strong` also text and frame vectors and hub means (extras.py);
 `told` instead what stage 1 says of the video now and said of it at posting (posting.py; out of fold as well). Their errors
-differ, so the forecast is their mean, with the shares that have the least out-of-fold error: absolute error of a count,
+differ, so the forecast is their mean (at posting with that of the crossed effects, `expected`, effects.py), with the shares that have the least out-of-fold error: absolute error of a count,
 ranked probability score of the levels (Epstein 1969). A model without a share is not kept. Where there are counts, one more
 model forecasts the growth of the driving count, and through it the level (through_rule.py).
 """
@@ -26,6 +26,7 @@ from veracast.core.files import new_folder, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.rating.evaluate import cross_fit
 from veracast.rating.netgpt import through_rule
+from veracast.rating.netgpt.effects import MAIN, AsExpected
 from veracast.rating.netgpt.posting import TOLD
 from veracast.rating.netgpt.rows import Rows
 from veracast.rating.netgpt.through_rule import Through
@@ -34,6 +35,7 @@ from veracast.rating.raters.lightgbm import EXTRA, FittedLightGBM, LightGBM
 FOLDS = 4
 MIN_ROWS = 60
 RATERS = {"plain": LightGBM(), "told": LightGBM(extras=TOLD), "strong": LightGBM(extras=EXTRA)}
+EXPECTED = "expected"
 STEPS = 10  # shares are multiples of 1 / STEPS
 
 
@@ -42,7 +44,7 @@ class Part:
     """One of the models behind a forecast, and its share."""
 
     share: float
-    model: FittedLightGBM
+    model: FittedLightGBM | AsExpected
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,8 @@ class Boosted:
                 through[state] = Through.load(place)
                 continue
             parts[state, target] = {
-                name: Part(share, LightGBM().load(place / name)) for name, share in named[place.name].items()
+                name: Part(share, AsExpected() if name == EXPECTED else LightGBM().load(place / name))
+                for name, share in named[place.name].items()
             }
         return Boosted(main, parts, through)
 
@@ -130,7 +133,9 @@ def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: 
             for target in (main, "level"):
                 known = table[f"y_{target}"].is_not_null()
                 if int(known.sum()) >= MIN_ROWS:
-                    parts[state, target], out_of_fold[f"{state}-{target}"] = _fit_one(table, known, target, seed)
+                    expected = state == "cold" and target == main and MAIN in table.columns
+                    found = _fit_one(table, known, target, seed, expected=expected)
+                    parts[state, target], out_of_fold[f"{state}-{target}"] = found
                 advance(1)
             both = through_rule.knows_both_ends(table)
             if int(both.sum()) >= through_rule.MIN_ROWS:
@@ -143,19 +148,24 @@ def _fit(tables: Mapping[str, pl.DataFrame], *, main: str, seed: int, progress: 
     return Boosted(main, parts, through), out_of_fold
 
 
-def _fit_one(table: pl.DataFrame, known: pl.Series, target: str, seed: int) -> tuple[dict[str, Part], np.ndarray]:
-    """The models with a share in the forecast of a target, and what they say of every row: by folds where its outcome is known."""
+def _fit_one(table: pl.DataFrame, known: pl.Series, target: str, seed: int, *, expected: bool) -> tuple[dict[str, Part], np.ndarray]:  # fmt: skip
+    """The models with a share in the forecast of a target, and what they say of every row: by folds where its outcome is known.
+
+    expected: AsExpected among them; it learnt from no outcome later than a posting, so it needs no folds.
+    """
     train = _train(table, known)
     raters = {
         name: r for name, r in RATERS.items() if not r.extras or any(c.startswith(r.extras) for c in table.columns)
     }
     held = {name: _held(rater, train, target=target, seed=seed) for name, rater in raters.items()}
+    if expected:
+        held[EXPECTED] = AsExpected().predict(train)
     shares = choose_shares(list(held.values()), train[f"y_{target}"].to_numpy())
-    parts = {
-        name: Part(share, raters[name].fit(train, target=target, seed=seed))
-        for name, share in zip(raters, shares, strict=True)
-        if share
-    }
+    parts: dict[str, Part] = {}
+    for name, share in zip(held, shares, strict=True):
+        if share:
+            model = AsExpected() if name == EXPECTED else raters[name].fit(train, target=target, seed=seed)
+            parts[name] = Part(share, model)
     every = [_everywhere(held[name], known, part.model, table) for name, part in parts.items()]
     return parts, _mixed(every, [part.share for part in parts.values()])
 
@@ -191,7 +201,9 @@ def _held(rater: LightGBM, train: pl.DataFrame, *, target: str, seed: int) -> np
     return np.asarray(held.probs if target == "level" else held.point)
 
 
-def _everywhere(held: np.ndarray, known: pl.Series, model: FittedLightGBM, table: pl.DataFrame) -> np.ndarray:
+def _everywhere(
+    held: np.ndarray, known: pl.Series, model: FittedLightGBM | AsExpected, table: pl.DataFrame
+) -> np.ndarray:
     """Forecasts of all rows: rows without this outcome were in no fold, so the model itself may speak of them."""
     said = _said(model, table)
     said[known.to_numpy()] = held
@@ -226,7 +238,7 @@ def _fingerprint(tables: Mapping[str, pl.DataFrame], seed: int) -> str:
     return json.dumps({"seed": seed, **sums}, sort_keys=True)
 
 
-def _said(model: FittedLightGBM, samples: pl.DataFrame) -> np.ndarray:
+def _said(model: FittedLightGBM | AsExpected, samples: pl.DataFrame) -> np.ndarray:
     """Points (n,) of a counter, or level probabilities (n, 10)."""
     probs = model.level_probs(samples)
     return np.array(probs if probs is not None else model.predict(samples), dtype=np.float64)

@@ -77,6 +77,7 @@ class Stage3Config:
     lr: float = 5e-4
     weight_decay: float = 0.05
     base: Literal["boosted", "graph", "none"] = "boosted"  # the forecast that the head corrects
+    effects: bool = True  # crossed random effects of the hubs (graph/crossed_effects.py) in a boosted base
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """A trained NetGPT: what each of its steps says of new samples, and how it lies on disk.
 
     FOLDER/ netgpt.json  scaling.*  graph-1.safetensors ... (the members of stage 1)  base/  language/ (weights, tokenizer)  curves.parquet
-            frames.safetensors (the frame encoder, under graph.frames = ssl)
+            effects.json (crossed random effects)  frames.safetensors (the frame encoder, under graph.frames = ssl)
 
 netgpt.json is written last: a folder without it is not a model.
 """
@@ -25,6 +25,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
 from veracast.core.seeds import stream
 from veracast.graph.compatible_network import CompatibleRGCN
+from veracast.graph.crossed_effects import CrossedEffects
 from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.models.checkpoints import load_weights, save_weights
 from veracast.models.frame_encoder import TrainedEncoder
@@ -34,6 +35,7 @@ from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
 from veracast.rating.netgpt.base import Boosted
 from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.effects import effects_columns
 from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import Scaling, Surroundings, graph_inputs
 from veracast.rating.netgpt.language import LanguageStage, Readings, Share, applied, spoken
@@ -44,7 +46,7 @@ from veracast.rating.netgpt.stage3 import Mix, Outlook, number_vector, numbers_w
 from veracast.rating.netgpt.wording import LEVEL_ANSWERS, QUESTION, SYSTEM, wording
 
 VERSION = 2
-FRAMES = "frames.safetensors"
+FRAMES, EFFECTS = "frames.safetensors", "effects.json"
 
 
 class Prior(NamedTuple):
@@ -81,6 +83,7 @@ class NetGPT:
     scaling: Scaling
     priors: Mapping[str, Prior]
     graph: tuple[GraphStage, ...] = ()  # members of stage 1, the first of which gives the graph tokens
+    effects: CrossedEffects | None = None
     boosted: Boosted | None = None
     mixes: Mapping[str, Mix] = field(default_factory=dict)
     language: Language | None = None
@@ -101,6 +104,11 @@ class NetGPT:
         rows = rows_of(posting(samples), "cold", graph=around.graph, scaling=self.scaling, main=self.main)
         return self.say(embeddings, rows)
 
+    def read(self, samples: pl.DataFrame, around: Surroundings) -> pl.DataFrame:
+        """Samples with what boosted models may read beside their features, but for what stage 1 says."""
+        found = with_extras(samples, around, self.scaling, main=self.main)
+        return found if self.effects is None else effects_columns(found, around, self.scaling, self.effects)
+
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder."""
         self.scaling.save(folder)
@@ -108,6 +116,8 @@ class NetGPT:
             self.frame_encoder.save(folder / FRAMES)
         for number, member in enumerate(self.graph):
             save_weights(member.state_dict(), folder / f"graph-{number + 1}.safetensors")
+        if self.effects is not None:
+            self.effects.save(folder / EFFECTS)
         if self.boosted is not None:
             self.boosted.save(folder / "base")
         if self.language is not None:
@@ -122,7 +132,10 @@ class NetGPT:
             "mixes": {kind: asdict(mix) for kind, mix in self.mixes.items()},
             "shares": {kind: list(s) for kind, s in self.language.shares.items()} if self.language else {},
             "temperatures": dict(self.temperatures),
-            "parts": {"graph": bool(self.graph), "base": self.boosted is not None, "language": self.language is not None},
+            "parts": {
+                "graph": bool(self.graph), "effects": self.effects is not None, "base": self.boosted is not None,
+                "language": self.language is not None,
+            },
         }  # fmt: skip
         write_json(folder / "netgpt.json", head)
 
@@ -164,8 +177,8 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
         said = model.say(seen.embeddings, rows)
         prior = model.said_at_posting(seen.embeddings, samples, around)
     if model.boosted is not None:
-        told = with_extras(samples, around, model.scaling, main=model.main)
-        rows = model.boosted.attach(rows, graph_columns(told, rows, said, prior))
+        told = graph_columns(model.read(samples, around), rows, said, prior)
+        rows = model.boosted.attach(rows, told)
     with torch.no_grad():
         base = model.mixes[kind].of(said, rows)
         final = base
@@ -262,6 +275,7 @@ def load(folder: Path, around: Surroundings) -> tuple[NetGPT, Seen]:
             kinds=kinds,
             scaling=Scaling.load(folder),
             priors={kind: Prior(shift, tuple(logs)) for kind, (shift, logs) in head["priors"].items()},
+            effects=CrossedEffects.load(folder / EFFECTS) if head["parts"]["effects"] else None,
             boosted=Boosted.load(folder / "base", main=head["main"]) if head["parts"]["base"] else None,
             mixes={kind: Mix(**mix | {"shifts": tuple(mix["shifts"])}) for kind, mix in head["mixes"].items()},
             temperatures=head["temperatures"],

@@ -25,9 +25,9 @@ from veracast.models.loop import Fitted, LoopConfig, Objective, fit
 from veracast.models.processes import first_alone
 from veracast.models.prompts import clean
 from veracast.models.rating_batches import last_hidden_states
+from veracast.rating.netgpt import effects
 from veracast.rating.netgpt.base import fit_boosted
 from veracast.rating.netgpt.config import NetGPTConfig, Stage2Config, Stage3Config
-from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import STATES, Surroundings, fit_scaling, graph_inputs
 from veracast.rating.netgpt.language import (
     AnswerObjective,
@@ -246,13 +246,16 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
 
 def _boosted_base(model: NetGPT, around: Surroundings, work: _Work) -> None:
     """The boosted forecasts into `model`, and what they say of training rows into `work`."""
-    told = {kind: with_extras(table, around, model.scaling, main=model.main) for kind, table in work.tables.items()}
+    if model.config.stage3.effects:
+        model.effects = effects.fit(around, model.scaling, work.tables.values(), main=model.main)
+    told = {kind: model.read(table, around) for kind, table in work.tables.items()}
     if work.said and _crossed(model.config):  # of what it learnt from, stage 1 says too much
         told = {
             kind: graph_columns(table, work.rows[kind], work.said[kind], work.prior.get(kind))
             for kind, table in told.items()
         }
-    folder = work.shared / f"told-by-{model.config.stage1.members}"
+    who = f"{model.config.stage1.members}{'-and-effects' if model.effects else ''}"
+    folder = work.shared / f"told-by-{who}"
     with first_alone():  # the others read what process 0 kept
         model.boosted, work.rows = fit_boosted(
             told, work.rows, main=model.main, seed=work.seed, folder=folder, progress=work.progress
@@ -268,7 +271,7 @@ def _bases(model: NetGPT, seen: Seen, work: _Work) -> dict[str, _Base]:
             judged = torch.ones_like(part.held) if _crossed(model.config) else None
             mix = choose_mix(said, part, model.config.stage3.base, judged=judged)
             bases[kind] = _Base(mix.of(said, part), number_vector(part, said))
-        held = part.held & part.asked
+        held = part.asked & (part.held if judged is None else judged)
         model.mixes = {**model.mixes, kind: mix}
         power = temperature(bases[kind].outlook.log_probs[held], part.level[held])
         model.temperatures = {**model.temperatures, kind: power}
