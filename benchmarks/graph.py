@@ -9,6 +9,7 @@ its own that was warmed up on the smallest world (numba, polars), best of three:
     hubs    the author and topic hubs alone with the released membership (all states up to and including my day), and their mean
     pairs   the same edges listed in arrays (graph/all_pairs.py), and the mean over them
     lists   the same edges listed in Python lists, pair by pair, as the released code lists them; no mean
+    effects the crossed effects (graph/crossed_effects.py): what every posting's hubs let one expect of it, as of that posting
 
 At the whole size pairs are counted, not built. Then: the text encoder's rate and what the distinct texts of the whole would
 take (computed), a read of all text vectors from the store, and ego graphs of 1,024 seeds. 7 minutes on 2 busy cores.
@@ -143,6 +144,24 @@ def lists_once(folder: Path) -> Figures:
     return {"states": len(day), "edges": len(sources), **_since(*began)}
 
 
+def effects_once(folder: Path) -> Figures:
+    """Scales and memories are learnt apart: that takes the same at every size. Text vectors are stand-ins of 64 dimensions."""
+    from veracast.graph.build import build
+    from veracast.graph.crossed_effects import fit_effects
+
+    graph = build(open_dataset(folder), main="views")
+    videos = np.arange(graph.texts.height)
+    vectors = {"text": np.random.default_rng(0).normal(size=(len(videos), 64)).astype(np.float32)}
+    began = time.perf_counter()
+    effects = fit_effects(graph, vectors, videos, main="views", until=math.inf)
+    fit_s = time.perf_counter() - began
+    if effects is None:
+        raise SystemExit(f"{folder}: nothing to learn effects from")
+    started = time.perf_counter(), time.process_time()
+    effects.expected(graph, vectors, videos)
+    return {"states": graph.size, "edges": graph.keys.height, "build_s": fit_s, **_since(*started)}
+
+
 def texts_once(folder: Path) -> Figures:
     """The encoder's own rate on a sample of distinct texts; a store of all of them, filled with stand-ins, read back."""
     from veracast.models.text_store import text_vectors
@@ -192,7 +211,7 @@ def egos_once(folder: Path) -> Figures:
 
 
 MEASURES: dict[str, Callable[[Path], Figures]] = {
-    "graph": graph_once, "hubs": hubs_once, "pairs": pairs_once, "lists": lists_once, "texts": texts_once, "egos": egos_once,
+    "graph": graph_once, "hubs": hubs_once, "pairs": pairs_once, "lists": lists_once, "effects": effects_once, "texts": texts_once, "egos": egos_once,
 }  # fmt: skip
 
 
@@ -289,9 +308,9 @@ def whole(videos: int) -> Figures:
         warm = folders[SHARES[0]]
         for share, folder in folders.items():
             counted = counted_pairs(folder)
-            for what in ("graph", "hubs", "pairs", "lists"):
+            for what in ("graph", "effects", "hubs", "pairs", "lists"):
                 row = {"what": what, "share": share}
-                if what in ("graph", "hubs") or share <= PAIRS_UP_TO:
+                if what in ("graph", "effects", "hubs") or share <= PAIRS_UP_TO:
                     row |= in_child(what, folder, warm)
                 else:
                     row |= {"states": rows[-1]["states"], "edges": counted, "note": "counted, not built"}
@@ -299,7 +318,7 @@ def whole(videos: int) -> Figures:
                 print(row, file=sys.stderr, flush=True)
         texts, egos = (in_child(what, folders[1.0], warm) for what in ("texts", "egos"))
     built = [row for row in rows if "cpu_s" in row]
-    return {"rows": rows, "growth": [growth(built, what) for what in ("graph", "hubs", "pairs", "lists")], "texts": texts, "egos": egos}  # fmt: skip
+    return {"rows": rows, "growth": [growth(built, what) for what in ("graph", "effects", "hubs", "pairs", "lists")], "texts": texts, "egos": egos}  # fmt: skip
 
 
 def main() -> None:

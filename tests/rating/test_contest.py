@@ -95,10 +95,11 @@ def test_an_ablation_changes_one_choice() -> None:
         assert len(parts) == (2 if name == "without the language model" else 1), name
     names = [entry.name for entry in entries(ablations=True)]
     assert len(names) == len(set(names)) and {"fans off", "fans lagged", "fans as-released"} <= set(names)
-    assert [e.name for e in entries(ablations=False)][-5:] == [
+    assert [e.name for e in entries(ablations=False)][-6:] == [
         "lightgbm_strong",
         "rgcn",
         "rgcn committee",
+        "effects",
         "lm",
         "netgpt",
     ]

@@ -20,6 +20,7 @@ from veracast.core.statistics import bootstrap_interval, paired_permutation_test
 from veracast.data.as_of import Fans
 from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.raters import NAMES, rater
+from veracast.rating.raters.effects import EffectsRater
 from veracast.rating.raters.netgpt import NetGPTRater, graph_alone, language_alone
 from veracast.rating.raters.strong import StrongLightGBM
 
@@ -77,6 +78,7 @@ def entries(*, ablations: bool) -> list[Entry]:
     found.append(
         Entry("rgcn committee", "part", lambda c: NetGPTRater("rgcn", with_members(graph_alone(c), c.stage1.members)))
     )
+    found.append(Entry("effects", "part", lambda _: EffectsRater()))
     found.append(Entry("lm", "part", lambda c: NetGPTRater("lm", language_alone(c))))
     found.append(Entry("netgpt", "netgpt", lambda c: NetGPTRater("netgpt", c)))
     if ablations:

@@ -39,6 +39,7 @@ from veracast.data.world_write import write_dataset
 from veracast.rating.contest import Entry, Family, compare, entries, errors_of
 from veracast.rating.evaluate import MIN_TRAIN, Task
 from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.raters.effects import EffectsRater
 from veracast.rating.raters.netgpt import NetGPTRater, Study, graph_part
 from veracast.rating.raters.strong import StrongLightGBM
 from veracast.recipes import run as run_recipe
@@ -314,7 +315,7 @@ def _run_unit(unit: _Unit, config: Config) -> None:
 
 def _forecast(entry: Entry, study: Study, train: pl.DataFrame, asked: pl.DataFrame, target: str, seed: int, config: Config) -> np.ndarray:  # fmt: skip
     rater = entry.make(config.netgpt)
-    if isinstance(rater, NetGPTRater | StrongLightGBM):
+    if isinstance(rater, NetGPTRater | StrongLightGBM | EffectsRater):
         rater = rater.bind(study)
     return rater.fit(train, target=target, seed=seed).predict(asked)
 
