@@ -12,13 +12,13 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from multiprocessing import get_context
 from pathlib import Path
-from threading import Event
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -239,7 +239,7 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
     order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
     with (
         spawn.Manager() as manager,
-        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_one_thread) as pool,
+        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin) as pool,
     ):
         stop = manager.Event()
         waiting = {pool.submit(_run_group, *key, [u.entry.name for u in groups[key]], settings, stop) for key in order}
@@ -256,12 +256,19 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
             stop.set()  # whoever still runs ends after its unit
 
 
-def _one_thread() -> None:
-    """Of a worker."""
+def _begin() -> None:
+    """Of a worker: one thread for its work, and an eye on the process that started it, without which nobody waits for it."""
     os.environ["OMP_NUM_THREADS"] = "1"
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
 
 
-def _run_group(name: str, seed: int, rows: Sequence[str], config: Config, stop: Event) -> None:
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(2.0)
+    os._exit(1)
+
+
+def _run_group(name: str, seed: int, rows: Sequence[str], config: Config, stop: threading.Event) -> None:
     """Some rows of one set and seed, in a worker; stop: a sign that ends it between two units."""
     work = config.work or cache_folder("bench") / "rating"
     one = _open(name, config, work)
