@@ -97,7 +97,7 @@ def read_frames(media: Path, video_ids: Sequence[str], *, frames_per_video: int 
             continue
         n_media += 1
         try:
-            _check_inside(path, media)
+            check_inside(path, media)
             video_id = _owner(path, owners, taken)
             taken[video_id] = path.name
             pictures, faults = grab(path, frames_per_video, edge_px)
@@ -149,23 +149,29 @@ def _owner(path: Path, owners: dict[str, str | None], taken: dict[str, str]) -> 
     return video_id
 
 
-def _check_inside(path: Path, media: Path) -> None:
+def check_inside(path: Path, media: Path) -> None:
+    """Raise Unusable for a link that leads out of the folder, and for what is neither file nor folder."""
     if not path.resolve().is_relative_to(media.resolve()):
         raise Unusable("link leads outside the folder")
     if not (path.is_file() or path.is_dir()):
         raise Unusable("not a regular file")
 
 
+def video_pictures(path: Path, n: int, *, edge_px: int = 1024) -> list[Picture]:
+    """Up to n frames of a video file at the middles of as many stretches; raises Unusable, and UserError without PyAV."""
+    return _from_video(path, n, edge_px).pictures
+
+
 def _from_video(path: Path, n: int, edge_px: int) -> Grabbed:
     """Frames of a video file at (i + 1/2) / n of its length."""
     av = _require("av")
-    with path.open("rb") as handle, _decoding(av.error.FFmpegError), _open_video(av, handle) as container:
+    with path.open("rb") as handle, decoding(av.error.FFmpegError), _open_video(av, handle) as container:
         if not container.streams.video:
             raise Unusable("no picture track")
         stream = container.streams.video[0]
         if stream.codec_context is None:
             raise Unusable("cannot be decoded", "unknown codec")
-        _check_pixels(stream.codec_context.width, stream.codec_context.height)
+        check_pixels(stream.codec_context.width, stream.codec_context.height)
         start_s, length_s = _extent(av, container, stream)
         pictures: dict[float, Picture] = {}
         for i in range(n):
@@ -210,7 +216,7 @@ def _frame_at(container: Any, stream: Any, at_s: float) -> Any:
 
 
 def _picture_of_frame(frame: Any, at_s: float, edge_px: int) -> Picture:
-    _check_pixels(frame.width, frame.height)
+    check_pixels(frame.width, frame.height)
     width, height = _fit(frame.width, frame.height, edge_px)
     image = frame.reformat(width=width, height=height, format="rgb24").to_image()
     if frame.rotation:  # degrees counter-clockwise, as pillow counts
@@ -227,7 +233,7 @@ def _from_folder(folder: Path, n: int, edge_px: int) -> Grabbed:
     faults: list[tuple[str, Unusable]] = []
     for place in sorted({int((i + 0.5) * len(images) / n) for i in range(n)}):
         try:
-            _check_inside(images[place], folder)
+            check_inside(images[place], folder)
             pictures.append(_picture_of_image(images[place], edge_px))
         except Unusable as fault:
             faults.append((images[place].name, fault))
@@ -242,10 +248,10 @@ def _picture_of_image(path: Path, edge_px: int) -> Picture:
     _require("PIL")
     from PIL import Image, ImageOps
 
-    with path.open("rb") as handle, _decoding(Image.DecompressionBombError), warnings.catch_warnings():
+    with path.open("rb") as handle, decoding(Image.DecompressionBombError), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pillow's own bomb warning; our limit is lower
         with Image.open(handle, formats=IMAGE_FORMATS) as image:
-            _check_pixels(*image.size)
+            check_pixels(*image.size)
             image.draft("RGB", (edge_px, edge_px))
             upright = ImageOps.exif_transpose(image).convert("RGB")
         return _encode(upright.resize(_fit(*upright.size, edge_px), Image.Resampling.BICUBIC), None)
@@ -263,7 +269,8 @@ def _fit(width: int, height: int, edge_px: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _check_pixels(width: int, height: int) -> None:
+def check_pixels(width: int, height: int) -> None:
+    """Raise Unusable before a picture of such a size is decoded, where it is none or too large."""
     if width * height > MAX_PIXELS:
         raise Unusable("too many pixels", f"{width} x {height}, at most {MAX_PIXELS} pixels")
     if width * height <= 0:
@@ -271,7 +278,7 @@ def _check_pixels(width: int, height: int) -> None:
 
 
 @contextmanager
-def _decoding(library_error: type[Exception]) -> Iterator[None]:
+def decoding(library_error: type[Exception]) -> Iterator[None]:
     """What decoders raise on damaged bytes, as one kind of fault."""
     damage = (OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, MemoryError, library_error)
     try:
