@@ -112,7 +112,7 @@ def trigger(attack: Attack) -> np.ndarray:
         return _scaled(np.concatenate([half, half[:, ::-1]], axis=1), edge)
     if attack.family == "gradient":
         share = (across[:, None] + across[None]) / (2 * (edge - 1))
-        return np.rint(one + share[..., None] * (other - one)).astype(np.uint8)
+        return np.asarray(np.rint(one + share[..., None] * (other - one)), dtype=np.uint8)
     cell = max(1, edge // 4)
     steps = across // cell
     where = (steps[:, None] + steps[None]) % 2 if attack.family == "checker" else np.repeat(steps[:, None] % 2, edge, axis=1)  # fmt: skip
