@@ -1,0 +1,165 @@
+"""Cluster activation masking: which part of an image, once hidden, changes what the encoder makes of it (PoisonCAM).
+
+Squares M_t are hidden one after the other (a grid, or drawn at random), the masked images are encoded, and every pixel gets
+
+    A(p) = sum_t e_t hidden_t(p) / sum_t hidden_t(p)
+
+with, for an image of features z and own centroid c (all of unit length),
+
+    hard          e_t = 1 where the nearest centroid of z(M_t) is another one
+    soft          e_t = max_s cos(z(M_s), c) - cos(z(M_t), c)
+    displacement  e_t = 1 - cos(z(M_t), z)                       (ours: needs no clusters; located best in a probe)
+
+The candidate is the window with the largest mean of A; of several sizes the one that stands out most from its image. Only the abstract of
+the paper could be read: sizes, strides and fill are our choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from veracast.core.errors import ConfigError
+from veracast.core.progress import SILENT, Progress
+
+Encode = Callable[[np.ndarray], np.ndarray]
+"""Images (n, H, W, 3) uint8 -> features (n, dim) float."""
+Effect = Literal["hard", "soft", "displacement"]
+_TINY = 1e-12
+
+
+@dataclass(frozen=True)
+class MaskConfig:
+    """edge_px: of a hidden square; stride: between squares of the grid, 0 = `random` squares at random places instead. For a vision
+    transformer both are multiples of its patch, so that a square hides whole tokens."""
+
+    edge_px: int = 10
+    stride: int = 3
+    random: int = 64
+    windows_px: tuple[int, ...] = (10,)
+    effect: Effect = "displacement"
+    batch: int = 1024  # masked images that are encoded at once
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.edge_px < 1 or min(self.windows_px, default=0) < 1:
+            faults.append(f"edge_px and windows_px are {self.edge_px} and {self.windows_px}, expected 1 or more")
+        if self.stride < 0 or (not self.stride and self.random < 1):
+            faults.append(f"stride is {self.stride} and random {self.random}, expected one of them to be 1 or more")
+        if faults:
+            raise ConfigError(faults)
+
+
+class Windows(NamedTuple):
+    """Candidates: boxes (n, 4) left, top, width, height; strength (n,): mean activation inside over that of the whole image."""
+
+    boxes: np.ndarray
+    strength: np.ndarray
+
+
+def squares(height: int, width: int, config: MaskConfig, *, rng: np.random.Generator) -> np.ndarray:
+    """What is hidden, (masks, 4) left, top, width, height. A grid reaches the last row and column whatever the stride."""
+    edge = config.edge_px
+    if edge > min(height, width):
+        raise ConfigError([f"edge_px {edge} does not fit images of {width} x {height}"])
+    if config.stride:
+        downs, rights = (
+            np.unique([*range(0, size - edge + 1, config.stride), size - edge]) for size in (height, width)
+        )
+        left, top = np.meshgrid(rights, downs)
+        corners = np.stack([left.ravel(), top.ravel()], axis=1)
+    else:
+        most = (width - edge + 1, height - edge + 1)
+        corners = np.stack([rng.integers(0, size, config.random) for size in most], axis=1)
+    return np.concatenate([corners, np.full((len(corners), 2), edge)], axis=1)
+
+
+def activation_maps(
+    encode: Encode, images: np.ndarray, config: MaskConfig, *, rng: np.random.Generator, centroids: np.ndarray | None = None, progress: Progress = SILENT
+) -> np.ndarray:  # fmt: skip
+    """A of every image, (n, H, W) float32; one pass of the encoder over n x (masks + 1) images.
+
+    Hidden pixels get the mean colour of their image. centroids (clusters, dim): needed by `hard` and `soft`.
+    """
+    n, height, width = images.shape[:3]
+    hidden = squares(height, width, config, rng=rng)
+    whole = unit(encode(images)) if n else np.zeros((0, 1))
+    if config.effect != "displacement" and centroids is None:
+        raise ConfigError([f"effect {config.effect} needs the centroids of the clusters"])
+    at_once = max(1, config.batch // len(hidden))
+    maps = np.zeros((n, height, width), dtype=np.float32)
+    with progress.step("mask images", total=n) as advance:
+        for low in range(0, n, at_once):
+            part = np.asarray(images[low : low + at_once])
+            features = unit(encode(masked(part, hidden))).reshape(len(part), len(hidden), -1)
+            effects = _effects(features, whole[low : low + len(part)], centroids, config.effect)
+            maps[low : low + len(part)] = spread(effects, hidden, height, width)
+            advance(len(part))
+    return maps
+
+
+def masked(images: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+    """Every image under every mask, (n x masks, H, W, 3), masks of one image in a row."""
+    mean = np.rint(images.mean(axis=(1, 2))).astype(np.uint8)
+    found = np.repeat(images[:, None], len(hidden), axis=1)
+    for t, (left, top, w, h) in enumerate(hidden):
+        found[:, t, top : top + h, left : left + w] = mean[:, None, None]
+    return found.reshape(-1, *images.shape[1:])
+
+
+def spread(effects: np.ndarray, hidden: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A from effects (n, masks): the mean effect of the masks that hide a pixel, (n, H, W) float32; 0 where none does."""
+    stamps = np.zeros((len(hidden), height, width), dtype=np.float32)
+    for t, (left, top, w, h) in enumerate(hidden):
+        stamps[t, top : top + h, left : left + w] = 1
+    flat = stamps.reshape(len(hidden), -1)
+    total = effects.astype(np.float32) @ flat
+    return np.asarray(total / np.maximum(flat.sum(axis=0), 1)).reshape(-1, height, width)
+
+
+def best_windows(maps: np.ndarray, sizes: Sequence[int]) -> Windows:
+    """The window of each map (n, H, W) whose mean activation exceeds the map's own mean most, in its deviations; the first at a tie."""
+    n, height, width = maps.shape
+    mean, deviation = maps.mean(axis=(1, 2)), maps.std(axis=(1, 2))
+    summed = np.zeros((n, height + 1, width + 1))
+    summed[:, 1:, 1:] = maps.cumsum(axis=1, dtype=np.float64).cumsum(axis=2)
+    boxes, best = np.zeros((n, 4), dtype=np.int64), np.full(n, -np.inf)
+    strength = np.zeros(n)
+    for size in sizes:
+        if size > min(height, width):
+            raise ConfigError([f"a window of {size} does not fit maps of {width} x {height}"])
+        inside = (
+            summed[:, size:, size:] - summed[:, :-size, size:] - summed[:, size:, :-size] + summed[:, :-size, :-size]
+        )
+        flat = inside.reshape(n, -1) / size**2
+        place = flat.argmax(axis=1)
+        value = flat[np.arange(n), place]
+        score = (value - mean) / np.maximum(deviation, _TINY) * size  # the mean of size^2 pixels varies by 1 / size
+        better = score > best + 1e-9
+        top, left = place // inside.shape[2], place % inside.shape[2]
+        found = np.stack([left, top, np.full(n, size), np.full(n, size)], axis=1)
+        boxes[better], best[better] = found[better], score[better]
+        strength[better] = (value / np.maximum(mean, _TINY))[better]
+    return Windows(boxes, strength)
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Features (n, dim) of length 1; zeros stay zeros."""
+    length = np.linalg.norm(features, axis=-1, keepdims=True)
+    return np.asarray(features / np.maximum(length, _TINY))
+
+
+def _effects(features: np.ndarray, whole: np.ndarray, centroids: np.ndarray | None, effect: Effect) -> np.ndarray:
+    """e_t, (n, masks), of masked features (n, masks, dim) and those of the whole images (n, dim)."""
+    if effect == "displacement" or centroids is None:
+        return np.asarray(1 - np.einsum("ntd,nd->nt", features, whole))
+    near = unit(centroids)
+    own = (whole @ near.T).argmax(axis=1)
+    likeness = features @ near.T
+    if effect == "hard":
+        return np.asarray(likeness.argmax(axis=2) != own[:, None]).astype(np.float64)
+    mine = np.take_along_axis(likeness, own[:, None, None], axis=2)[:, :, 0]
+    return np.asarray(mine.max(axis=1, keepdims=True) - mine)
