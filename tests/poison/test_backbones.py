@@ -17,7 +17,12 @@ def test_resnet18_is_the_published_one_without_its_classifier() -> None:
     network = resnet18()
     assert parameters(network) == 11_689_512 - (512 * 1000 + 1000)  # torchvision's count
     names = set(network.state_dict())
-    assert {"conv1.weight", "bn1.running_mean", "layer2.0.downsample.1.num_batches_tracked", "layer4.1.bn2.bias"} <= names
+    assert {
+        "conv1.weight",
+        "bn1.running_mean",
+        "layer2.0.downsample.1.num_batches_tracked",
+        "layer4.1.bn2.bias",
+    } <= names
     assert len(names) == 122 - 2  # torchvision's state_dict, without fc.weight and fc.bias
     assert network.dim == 512
 

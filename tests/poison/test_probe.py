@@ -79,7 +79,9 @@ def test_the_probe_meets_the_conditions_of_the_optimum_and_any_scale() -> None:
     error = shares - np.eye(3)[labels]
     np.testing.assert_allclose(error.mean(axis=0), 0, atol=1e-6)
     scaled = (x[:, :3] - x[:, :3].mean(axis=0)) / x[:, :3].std(axis=0)
-    np.testing.assert_allclose(scaled.T @ error / 90, -0.01 * found.weight[:3] * x[:, :3].std(axis=0)[:, None], atol=1e-6)
+    np.testing.assert_allclose(
+        scaled.T @ error / 90, -0.01 * found.weight[:3] * x[:, :3].std(axis=0)[:, None], atol=1e-6
+    )
     assert (found.weight[3] == 0).all()
     again = fit_linear_probe(x * 1000 + 5, labels, l2=0.01)
     np.testing.assert_allclose(again.weight[:3] * 1000, found.weight[:3], atol=1e-4)
