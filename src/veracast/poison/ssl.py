@@ -122,7 +122,7 @@ class Method(nn.Module):
 class BYOL(Method):
     """Grill et al. 2020: predict what a slow copy says of the other view; the loss is eq. 2 for both directions.
 
-    The copy's rate is 1 - (1 - average) (cos(pi step / total) + 1) / 2 (section 3.2); its batch norms run on their own.
+    The copy's rate is 1 - (1 - average) (cos(pi step / total) + 1) / 2 (implementation details); its batch norms run on their own.
     Deviation: heads of `hidden` and `projected` units (4,096 and 256 there), both views drawn alike.
     """
 
@@ -175,7 +175,10 @@ class MoCo(Method):
 
 
 class SimCLR(Method):
-    """Chen et al. 2020: a view's partner among all other views of the batch. Deviation: SGD or Adam, not LARS."""
+    """Chen et al. 2020: a view's partner among all other views of the batch.
+
+    Deviations: SGD or Adam, not LARS; batch norm inside the projector (the paper's section 2.1 has none, its code two).
+    """
 
     def __init__(self, config: SSLConfig) -> None:
         super().__init__(config)
