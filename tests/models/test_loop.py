@@ -223,7 +223,7 @@ def test_resume_needs_every_part_of_the_checkpoint(tmp_path: Path, monkeypatch: 
         with pytest.raises(KeyboardInterrupt):
             fit(model(0.3), _Interrupted(after=6 * 4), 50, _eager(), folder=folder, stage="s", seed=0)
         if forget:
-            monkeypatch.setattr("veracast.models.loop._nested", lambda moments: {})
+            monkeypatch.setattr("veracast.models.loop.nested_moments", lambda moments: {})
         net = model(0.3)
         fit(net, Line(), 50, _eager(), folder=folder, stage="s", seed=0)
         digests[forget] = weights_digest(trainable(net))

@@ -149,7 +149,7 @@ class _Run:
         self.per_epoch = max(1, math.ceil(rows / config.batch_size))
         self.total = self.per_epoch * config.epochs
         self.best = snapshot(self.parameters)
-        self.optimizer = torch.optim.AdamW(_groups(self.parameters, config.weight_decay), lr=config.lr)
+        self.optimizer = torch.optim.AdamW(decay_groups(self.parameters, config.weight_decay), lr=config.lr)
 
     def go(self, advance: Any) -> None:
         """All steps that are left, then the best weights."""
@@ -176,7 +176,7 @@ class _Run:
         step, config = self.state.step, self.config
         torch.manual_seed(_noise(self.seed, self.stage, step))
         self.model.train()
-        lr = config.lr * _schedule(step, self.total, config.warmup_share)
+        lr = config.lr * warmup_cosine(step, self.total, config.warmup_share)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
@@ -241,7 +241,7 @@ class _Run:
         restore(self.model, self._placed(load_weights(place / "weights.safetensors", self.parameters)))
         self.best = self._placed(load_weights(place / "best.safetensors", self.parameters))
         slots = self.optimizer.state_dict()
-        slots["state"] = _nested(self._placed(load_weights(place / "moments.safetensors"), of_moments=True))
+        slots["state"] = nested_moments(self._placed(load_weights(place / "moments.safetensors"), of_moments=True))
         self.optimizer.load_state_dict(slots)
 
     def _placed(self, weights: dict[str, Tensor], *, of_moments: bool = False) -> dict[str, Tensor]:
@@ -256,12 +256,7 @@ class _Run:
         return dict(enumerate(ordered))
 
     def _save(self) -> None:
-        moments = {
-            f"{slot}.{name}": value if isinstance(value, Tensor) else torch.tensor(float(value))
-            for slot, entry in self.optimizer.state_dict()["state"].items()
-            for name, value in entry.items()
-        }
-        every = {"weights": self.parameters, "best": self.best, "moments": moments}
+        every = {"weights": self.parameters, "best": self.best, "moments": flat_moments(self.optimizer)}
         found = {name: self.spread.whole(tensors) for name, tensors in every.items()}  # all processes take part
         if rank() > 0:
             return
@@ -330,7 +325,7 @@ def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, se
     return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
 
 
-def _groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_decay: float) -> list[dict[str, Any]]:
+def decay_groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_decay: float) -> list[dict[str, Any]]:
     """Matrices decay; biases, norms and single numbers do not."""
     flat = [p for p in parameters.values() if p.ndim < 2]
     deep = [p for p in parameters.values() if p.ndim >= 2]
@@ -338,7 +333,7 @@ def _groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_deca
     return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
 
 
-def _schedule(step: int, total: int, warmup_share: float) -> float:
+def warmup_cosine(step: int, total: int, warmup_share: float) -> float:
     """Linear warmup, then a cosine to 0, as a share of the learning rate."""
     warmup = max(1, round(warmup_share * total))
     if step < warmup:
@@ -354,7 +349,17 @@ def _noise(seed: int, stage: str, step: int) -> int:
     return int(stream(seed, stage, "noise", step).integers(2**62))
 
 
-def _nested(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+def flat_moments(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """What an optimizer remembers, as "slot.name" -> tensor."""
+    return {
+        f"{slot}.{name}": value if isinstance(value, Tensor) else torch.tensor(float(value))
+        for slot, entry in optimizer.state_dict()["state"].items()
+        for name, value in entry.items()
+    }
+
+
+def nested_moments(moments: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    """The way back: for "state" of an optimizer's state_dict."""
     found: dict[int, dict[str, Tensor]] = {}
     for key, value in moments.items():
         slot, _, name = key.partition(".")
