@@ -87,7 +87,7 @@ def test_a_stopped_bench_goes_on_where_it_was(config: Config, tmp_path: Path, mo
         run(cheap, tmp_path / "out")
     assert not (tmp_path / "out").exists() and len(done) == 3
     left = run(replace(cheap, budget_only=True), tmp_path / "budget")
-    assert left.counts["units"] == 6 and left.counts["left"] == 3 and left.verdict.startswith("3 of 6 units left")
+    assert left.counts["units"] == 12 and left.counts["left"] == 9 and left.verdict.startswith("9 of 12 units left")
     monkeypatch.setattr(bench_rating, "_run_unit", real)
     whole = read_table(run(cheap, tmp_path / "out"), "bench")
     fresh = read_table(run(replace(cheap, work=tmp_path / "elsewhere"), tmp_path / "fresh"), "bench")
@@ -150,7 +150,7 @@ def test_a_fault_in_a_worker_reaches_the_user_and_ends_the_others(
 
 def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
     """Killed, a bench leaves nobody behind who trains for nobody."""
-    worker = "import os, sys; from veracast.recipes.bench_rating import _end_with; print(os.getpid(), flush=True); _end_with(os.getppid())"
+    worker = "import os, sys; from veracast.recipes.bench_rating import _end_with; parent = os.getppid(); print(os.getpid(), flush=True); _end_with(parent)"
     starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
     with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
@@ -167,7 +167,7 @@ def test_units_of_other_code_are_done_again(config: Config, tmp_path: Path, monk
     run(cheap, tmp_path / "out")
     assert run(replace(cheap, budget_only=True), tmp_path / "same").counts["left"] == 0
     monkeypatch.setattr(bench_rating, "code_digest", lambda *packages: "edited")
-    assert run(replace(cheap, budget_only=True), tmp_path / "edited").counts["left"] == 2
+    assert run(replace(cheap, budget_only=True), tmp_path / "edited").counts["left"] == 4
 
 
 def test_rows_that_differ_in_a_later_stage_alone_share_the_earlier_ones(

@@ -1,9 +1,9 @@
 """`veracast bench rating`: every rater on the same splits of generated worlds and of the real sets.
 
 The worlds are generated here, from seeds that were not looked at while developing, under the frozen law whose digest stands
-in the record. Each unit of work (set, row, seed) leaves its errors in the work folder: a bench that was stopped goes on
-where it was. Rows of one set and seed run one after the other, because they share stage 1 and the boosted base where they
-can; sets and seeds run side by side. The table says whatever comes out.
+in the record. Each unit of work (set, task, row, seed) leaves its errors in the work folder: a bench that was stopped goes on
+where it was. Rows of one task and seed run one after the other, because they share stage 1 and the boosted base where they
+can; tasks and seeds run side by side. The table says whatever comes out.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Config:
     seeds: tuple[
         int, ...
     ] = ()  # of trainings on each real set; empty = one for tiny, three for small (worlds: one each)
-    workers: int = 2  # sets and seeds side by side, one thread each; 1 = all in this process
+    workers: int = 2  # tasks and seeds side by side, one thread each; 1 = all in this process
     budget_only: bool = False
     seed: int = 0
 
@@ -103,12 +103,18 @@ class _Set:
 
 
 class _Unit(NamedTuple):
-    """A row of the table on a set, with a seed; place: the file of its errors."""
+    """A row of the table on a task of a set, with a seed; place: the file of its errors."""
 
     one: _Set
+    task: Task
     entry: Entry
     seed: int
     place: Path
+
+    @property
+    def group(self) -> tuple[str, str, int]:
+        """Units that go one after the other, because they share stages."""
+        return (self.one.name, self.task.name, self.seed)
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
@@ -132,7 +138,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         for one in sets:
             writer.input_digest(one.name, one.prepared.dataset.meta["digest"])
         writer.input_digest("world_law", law_digest())
-        plan = [_Unit(one, entry, seed, _place(work, one, entry, seed, config)) for one in sets for seed in one.seeds for entry in chosen]  # fmt: skip
+        plan = [
+            _Unit(one, task, entry, seed, _place(work, one, task, entry, seed, config))
+            for one in sets for task in one.tasks for seed in one.seeds for entry in chosen
+        ]  # fmt: skip
         left = [unit for unit in plan if not unit.place.is_file()]
         budget = _budget(left, config)
         words = f"{len(left)} of {len(plan)} units left, about {budget / 60:.0f} minutes on {config.workers} idle cores"
@@ -199,36 +208,31 @@ def _targets(task: Task) -> tuple[str, ...]:
 
 
 def _budget(left: Sequence[_Unit], config: Config) -> float:
-    """Seconds of the units on as many cores as there are workers; never less than the longest set and seed takes."""
-    groups: dict[tuple[str, int], float] = {}
+    """Seconds of the units on as many cores as there are workers; never less than the longest task and seed takes."""
+    groups: dict[tuple[str, str, int], float] = {}
     stages: set[object] = set()
     for unit in left:
-        key = (unit.one.name, unit.seed)
+        key = unit.group
         rater, seconds = unit.entry.make(config.netgpt), 0.5
         if isinstance(rater, NetGPTRater):
             language = rater.config.stage2.epochs or rater.config.stage3.language_epochs
-            seconds = LANGUAGE_S * len(unit.one.tasks) if language else 1.0
+            seconds = LANGUAGE_S if language else 1.0
             shared = (key, graph_part(rater.config), unit.entry.fans)
             if rater.name != "lm" and shared not in stages:  # the first row that stands on it pays
                 stages.add(shared)
-                seconds += GRAPH_S * _thousands(unit.one)
+                seconds += GRAPH_S * unit.task.train.height / 1000
         elif unit.entry.name.startswith("lightgbm"):
-            seconds = BOOSTED_S * _thousands(unit.one)
+            seconds = BOOSTED_S * unit.task.train.height / 1000
         groups[key] = groups.get(key, 0.0) + seconds
     side_by_side = min(config.workers, len(groups)) or 1
     return max([sum(groups.values()) / side_by_side, *groups.values()], default=0.0)
 
 
-def _thousands(one: _Set) -> float:
-    """Training rows of a set's tasks, in thousands."""
-    return sum(task.train.height for task in one.tasks) / 1000
-
-
 def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance) -> None:
-    """What is left, side by side where there is more than one set or seed."""
-    groups: dict[tuple[str, int], list[_Unit]] = {}
+    """What is left, side by side where there is more than one task or seed."""
+    groups: dict[tuple[str, str, int], list[_Unit]] = {}
     for unit in left:
-        groups.setdefault((unit.one.name, unit.seed), []).append(unit)
+        groups.setdefault(unit.group, []).append(unit)
     if min(config.workers, len(groups)) <= 1:
         for unit in left:
             _run_unit(unit, config)
@@ -239,7 +243,7 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
     order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
     with (
         spawn.Manager() as manager,
-        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin) as pool,
+        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin, initargs=(os.getpid(),)) as pool,
     ):
         stop = manager.Event()
         waiting = {pool.submit(_run_group, *key, [u.entry.name for u in groups[key]], settings, stop) for key in order}
@@ -256,10 +260,10 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
             stop.set()  # whoever still runs ends after its unit
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
     """Of a worker: one thread for its work, and an eye on the process that started it, without which nobody waits for it."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
@@ -268,48 +272,50 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run_group(name: str, seed: int, rows: Sequence[str], config: Config, stop: threading.Event) -> None:
-    """Some rows of one set and seed, in a worker; stop: a sign that ends it between two units."""
+def _run_group(
+    name: str, task_name: str, seed: int, rows: Sequence[str], config: Config, stop: threading.Event
+) -> None:
+    """Some rows of one task and seed, in a worker; stop: a sign that ends it between two units."""
     work = config.work or cache_folder("bench") / "rating"
     one = _open(name, config, work)
+    task = next(task for task in one.tasks if task.name == task_name)
+    one.prepared.study.folder = work / STAGES / f"{name}-{task_name}-{seed}".replace(" ", "-")  # nobody else's
     for entry in entries(ablations=True):
         if entry.name in rows and not stop.is_set():
-            _run_unit(_Unit(one, entry, seed, _place(work, one, entry, seed, config)), config)
+            _run_unit(_Unit(one, task, entry, seed, _place(work, one, task, entry, seed, config)), config)
     one.prepared.study.sweep()
 
 
-def _place(work: Path, one: _Set, entry: Entry, seed: int, config: Config) -> Path:
+def _place(work: Path, one: _Set, task: Task, entry: Entry, seed: int, config: Config) -> Path:
     """Where a unit's errors lie: named by everything that decides them."""
     facts = [
         one.prepared.dataset.meta["digest"],
         entry.name,
         seed,
         to_dict(replace(config.netgpt, threads=0)),
-        [t.name for t in one.tasks],
+        task.name,
         code_digest("data", "graph", "models", "rating"),
     ]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    return work / "units" / f"{one.name}-{entry.name}-{seed}-{digest}".replace(" ", "-") / "errors.parquet"
+    return work / "units" / f"{one.name}-{task.name}-{entry.name}-{seed}-{digest}".replace(" ", "-") / "errors.parquet"
 
 
 def _run_unit(unit: _Unit, config: Config) -> None:
-    """Fit on the training side of each task, forecast the test side, keep the errors."""
+    """Fit on the training side, forecast the test side, keep the errors."""
     began, parts = time.monotonic(), []
-    one, entry = unit.one, unit.entry
-    study, tasks = one.prepared.study, one.tasks
+    one, entry, task = unit.one, unit.entry, unit.task
+    study = one.prepared.study
     if entry.fans is not None and entry.fans != study.fans:
         maker = replace(one.prepared.maker, fans=entry.fans)
         study = Study(study.dataset, study.main, entry.fans, folder=study.folder, progress=study.progress)
-        named = {task.name: task for task in maker.tasks(one.prepared.kinds)}
-        tasks = tuple(named[task.name] for task in tasks)
-    for task in tasks:
-        asked = task.test.filter("asked")
-        for target in _targets(task):
-            train = task.train.filter(pl.col(f"y_{target}").is_not_null())
-            if train.height < MIN_TRAIN or not asked.height:
-                continue
-            point = _forecast(entry, study, train, asked, target, unit.seed, config)
-            parts.append(errors_of(asked, point, target).with_columns(task=pl.lit(task.name), state=pl.lit(task.state)))
+        task = next(other for other in maker.tasks(one.prepared.kinds) if other.name == task.name)
+    asked = task.test.filter("asked")
+    for target in _targets(task):
+        train = task.train.filter(pl.col(f"y_{target}").is_not_null())
+        enough = train.height >= MIN_TRAIN and asked.height > 0
+        shown = asked if enough else asked.clear()
+        point = _forecast(entry, study, train, asked, target, unit.seed, config) if enough else np.empty(0)
+        parts.append(errors_of(shown, point, target).with_columns(task=pl.lit(task.name), state=pl.lit(task.state)))
     if study is one.prepared.study:
         study.forget()
     else:
@@ -317,7 +323,8 @@ def _run_unit(unit: _Unit, config: Config) -> None:
     with new_folder(unit.place.parent, overwrite=True) as folder:
         pl.concat(parts).write_parquet(folder / unit.place.name)
         seconds = round(time.monotonic() - began, 1)
-        write_json(folder / "unit.json", {"set": one.name, "row": entry.name, "seed": unit.seed, "seconds": seconds})
+        facts = {"set": one.name, "task": task.name, "row": entry.name, "seed": unit.seed, "seconds": seconds}
+        write_json(folder / "unit.json", facts)
 
 
 def _forecast(entry: Entry, study: Study, train: pl.DataFrame, asked: pl.DataFrame, target: str, seed: int, config: Config) -> np.ndarray:  # fmt: skip
