@@ -83,8 +83,8 @@ def keep_bench(name: str, run: Path) -> Path:
 def bench_table() -> str:
     """NetGPT beside its opponents, a line per set, task and target of the kept benches; bold where it is clearly the better one."""
     lines = [
-        "| data | forecast | best baseline | strong LightGBM | RGCN alone | language model alone | NetGPT | against the best baseline | oracle | n |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| data | forecast | best baseline | strong LightGBM | RGCN alone | six of them | crossed effects alone | language model alone | NetGPT | against the best baseline | oracle | n |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
@@ -105,7 +105,7 @@ def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]
     if mine is not None:
         better = mine["p"] is not None and mine["p"] < CLEAR and mine["difference"] < 0
         whole = f"{'**' if better else ''}{_plain(mine['mae'])}{'**' if better else ''} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
-    others = [_beside(of.get(name)) for name in ("lightgbm_strong", "rgcn", "lm")]
+    others = [_beside(of.get(name)) for name in ("lightgbm_strong", "rgcn", "rgcn committee", "effects", "lm")]
     oracle = _plain(of["oracle"]["mae"]) if "oracle" in of else "-"
     cells = [
         GROUPS[group],
