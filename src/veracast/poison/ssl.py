@@ -22,6 +22,7 @@ import json
 import math
 import shutil
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -104,16 +105,16 @@ def nt_xent(one: Vectors, other: Vectors, temperature: float) -> Float[Tensor, "
     return F.cross_entropy(logits, (torch.arange(2 * n) + n) % (2 * n))
 
 
-class Method(nn.Module):
+class Method(nn.Module, ABC):
     """A backbone with what trains it. All of its state is in parameters and buffers."""
 
     def __init__(self, config: SSLConfig) -> None:
         super().__init__()
         self.backbone = config.backbone.build()
 
+    @abstractmethod
     def loss(self, one: Images, other: Images) -> Float[Tensor, ""]:
         """Of two views of the same images, a mean over them."""
-        raise NotImplementedError
 
     def after_step(self, step: int, total: int) -> None:
         """What follows the optimizer's step, the first of which is 0."""

@@ -11,7 +11,6 @@ import polars as pl
 
 from veracast.core.errors import ConfigError
 from veracast.core.protocols import Rater
-from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.raters.lightgbm import LightGBM
 from veracast.rating.raters.netgpt import Study, need_torch
 
@@ -60,14 +59,11 @@ class EffectsRater:
         """Nothing in it is drawn: every seed gives the same."""
         need_torch()
         from veracast.rating.netgpt import effects
-        from veracast.rating.netgpt.inputs import fit_scaling
 
         if self.study is None:
             raise RuntimeError(f"{self.name} is fitted only after it was bound to a data set")
-        config = NetGPTConfig()
-        around = self.study.around(config)
-        scaling = fit_scaling(around, train, config=config.graph)
-        speaks = target == self.study.main
+        around, scaling = self.study.read_by(train)
+        speaks = target == self.study.main and bool((train["state"] == "cold").any())
         learnt = effects.fit(around, scaling, [train], main=target) if speaks else None
         return FittedEffects(learnt, scaling, around)
 

@@ -31,7 +31,7 @@ from veracast.rating.raters.lightgbm import LightGBM, median_level
 if TYPE_CHECKING:
     from veracast.graph.build import Graph
     from veracast.models.frame_encoder import TrainedEncoder
-    from veracast.rating.netgpt.inputs import Surroundings
+    from veracast.rating.netgpt.inputs import Scaling, Surroundings
     from veracast.rating.netgpt.model import NetGPT, Seen
 
 POINTER = "netgpt.json"
@@ -81,6 +81,14 @@ class Study:
                     self.dataset, main=self.main, fans=self.fans, config=config.graph, pictures=pictures, encoder=encoder, tower=tower, progress=self.progress
                 )  # fmt: skip
         return self._around[key]
+
+    def read_by(self, train: pl.DataFrame) -> tuple[Surroundings, Scaling]:
+        """The data set under the default config, and the scaling that training rows give: for raters with neither of their own."""
+        from veracast.rating.netgpt.inputs import fit_scaling
+
+        config = NetGPTConfig()
+        around = self.around(config)
+        return around, fit_scaling(around, train, config=config.graph)
 
     def _encoder(self, config: NetGPTConfig) -> TrainedEncoder:
         """The self-supervised frame encoder of this data set, trained once for all its models and seeds.

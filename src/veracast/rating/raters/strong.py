@@ -67,13 +67,10 @@ class StrongLightGBM:
     def fit(self, train: pl.DataFrame, *, target: str, seed: int) -> FittedStrong:
         need_torch()
         from veracast.rating.netgpt.extras import with_extras
-        from veracast.rating.netgpt.inputs import fit_scaling
 
         if self.study is None:
             raise RuntimeError(f"{self.name} is fitted only after it was bound to a data set")
-        config = NetGPTConfig()
-        around = self.study.around(config)
-        scaling = fit_scaling(around, train, config=config.graph)
+        around, scaling = self.study.read_by(train)
         full = with_extras(train, around, scaling, main=self.study.main)
         return FittedStrong(self.inner.fit(full, target=target, seed=seed), scaling, self.study.main, around)
 
