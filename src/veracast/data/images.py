@@ -11,6 +11,7 @@ read is listed with its reason and skipped. Nothing outside a folder is opened t
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import tarfile
@@ -303,7 +304,5 @@ def _from_tar(path: Path) -> Iterator[Raw | Fault]:
 
 
 def _digest(path: Path) -> str:
-    import hashlib
-
     with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()

@@ -98,3 +98,14 @@ def test_one_member_has_seen_what_it_learnt_from_and_tells_the_boosted_models_no
     assert model.boosted is not None
     read = {c for parts in model.boosted.parts.values() for part in parts.values() for c in part.model.columns}
     assert not any(c.startswith(TOLD) for c in read)
+
+
+def test_effects_are_learnt_once_and_kept(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Resumed with another number of threads, the base finds the effects that it was told of."""
+    stage1 = replace(CONFIG.stage1, objective="none")
+    config = replace(CONFIG, stage1=stage1, stage3=replace(CONFIG.stage3, base="boosted"))
+    tables = {"cold": world.train["cold"]}
+    first = train(tables, world.around, config, main="views", folder=tmp_path, seed=0)
+    monkeypatch.setattr(trainer.effects, "fit", lambda *a, **k: pytest.fail("they are there"))
+    again = train(tables, world.around, replace(config, threads=2), main="views", folder=tmp_path, seed=0)
+    assert again.effects == first.effects and first.effects is not None

@@ -17,6 +17,7 @@ from veracast.rating.netgpt.inputs import Scaling, Surroundings, project
 from veracast.rating.netgpt.posting import TOLD
 
 MAIN, GAP = f"{TOLD}effects_main", f"{TOLD}effects_gap"
+DECIMALS = 6  # so that the last bits, which depend on the number of threads, decide nothing
 UNDATED_H = 720.0
 """Age at which a label without a date is taken to have been given."""
 
@@ -53,7 +54,8 @@ def effects_columns(samples: pl.DataFrame, around: Surroundings, scaling: Scalin
     rows = graph.rows(samples)
     age = samples["f_target_age_h"].cast(pl.Float64).fill_null(UNDATED_H).to_numpy()
     mean = effects.mean(graph.states["platform"].to_numpy()[rows], age, graph.platforms)
-    found = mean + effects.expected(graph, _vectors(around, scaling), around.video[rows])
+    expected = effects.expected(graph, _vectors(around, scaling), around.video[rows])
+    found = np.round(mean + expected, DECIMALS)
     with_main = samples.with_columns(pl.Series(MAIN, found))
     return with_main.with_columns((pl.col(MAIN) - pl.col(f"now_{effects.main}").cast(pl.Float64)).alias(GAP))
 

@@ -20,6 +20,7 @@ import torch
 
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import LEVELS
+from veracast.graph.crossed_effects import CrossedEffects
 from veracast.graph.network import GraphInputs
 from veracast.models.loop import Fitted, LoopConfig, Objective, fit
 from veracast.models.processes import first_alone
@@ -37,6 +38,7 @@ from veracast.rating.netgpt.language import (
     sample_rows,
 )
 from veracast.rating.netgpt.model import (
+    EFFECTS,
     Language,
     NetGPT,
     Prior,
@@ -54,7 +56,6 @@ from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supe
 from veracast.rating.netgpt.stage3 import Outlook, choose_mix, number_vector, numbers_width, temperature
 from veracast.rating.netgpt.wording import wording
 
-MIN_ROWS = 30
 MOST_TEXTS = 4000  # prompts that the tokenizer of `tiny` is trained on
 
 
@@ -244,10 +245,23 @@ def _stage1_loop(config: NetGPTConfig, *, rows: int) -> LoopConfig:
     )  # fmt: skip
 
 
+def _effects(model: NetGPT, around: Surroundings, work: _Work) -> CrossedEffects | None:
+    """Learnt once and kept: another number of threads would end a hair elsewhere, and the base would be of another training."""
+    path = work.shared / EFFECTS
+    with first_alone():
+        if not path.is_file():
+            found = effects.fit(around, model.scaling, work.tables.values(), main=model.main)
+            if found is None:
+                return None
+            path.parent.mkdir(parents=True, exist_ok=True)
+            found.save(path)
+    return CrossedEffects.load(path)
+
+
 def _boosted_base(model: NetGPT, around: Surroundings, work: _Work) -> None:
     """The boosted forecasts into `model`, and what they say of training rows into `work`."""
     if model.config.stage3.effects:
-        model.effects = effects.fit(around, model.scaling, work.tables.values(), main=model.main)
+        model.effects = _effects(model, around, work)
     told = {kind: model.read(table, around) for kind, table in work.tables.items()}
     if work.said and _crossed(model.config):  # of what it learnt from, stage 1 says too much
         told = {
