@@ -349,7 +349,9 @@ def test_a_loss_that_is_not_finite_and_too_few_images_stop(tmp_path: Path) -> No
     assert not (tmp_path / "wild" / "encoder").exists()
     with pytest.raises(InputError, match="1 images"):
         train_encoder(IMAGES[:1], SMALL, folder=tmp_path / "one", seed=0)
-    with pytest.raises(ValueError, match="batch_size 1"):
+    with pytest.raises(ConfigError, match="method is typo, expected one of byol, moco-v2, simclr, simsiam"):
+        SSLConfig(method="typo")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="batch_size 1"):
         SSLConfig(batch_size=1)
 
 

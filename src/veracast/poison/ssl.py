@@ -37,7 +37,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from veracast.core.config import to_dict
-from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.errors import ConfigError, InputError, NotMeasuredError
 from veracast.core.files import new_folder, sweep_partials, write_json
 from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.seeds import stream
@@ -77,8 +77,13 @@ class SSLConfig:
     threads: int = 1
 
     def __post_init__(self) -> None:
+        faults = []
         if self.epochs < 1 or self.batch_size < 2:
-            raise ValueError(f"epochs {self.epochs}, batch_size {self.batch_size}: expected 1 or more, 2 or more")
+            faults.append(f"epochs {self.epochs}, batch_size {self.batch_size}: expected 1 or more, 2 or more")
+        if self.method not in METHODS:
+            faults.append(f"method is {self.method}, expected one of {', '.join(METHODS)}")
+        if faults:
+            raise ConfigError(faults)
 
 
 RUNNING = ("checkpoint_every_s", "threads")
