@@ -82,3 +82,31 @@ def test_a_forecast_never_falls_below_now() -> None:
         LightGBM(members=1, rounds=20).fit(flat, target="views", seed=1).predict(data) >= data["now_views"].to_numpy()
     ).all()
     assert GROWTH_FLOOR > 0
+
+
+def test_every_call_says_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The number is global in LightGBM: a call that leaves it open, beside a training, ends in a segmentation fault."""
+    said: list[object] = []
+    dataset, train, predict = lgb.Dataset, lgb.train, lgb.Booster.predict
+
+    def made(*given: object, **named: object) -> object:
+        said.append(named["params"]["num_threads"])  # type: ignore[index]
+        return dataset(*given, **named)
+
+    def trained(params: dict[str, object], *given: object) -> object:
+        said.append(params["num_threads"])
+        return train(params, *given)
+
+    def predicted(booster: object, x: object, **named: object) -> object:
+        said.append(named.get("num_threads"))
+        return predict(booster, x, **named)
+
+    monkeypatch.setattr(lgb, "Dataset", made)
+    monkeypatch.setattr(lgb, "train", trained)
+    monkeypatch.setattr(lgb.Booster, "predict", predicted)
+    data = samples()
+    count = LightGBM(members=1, rounds=20).fit(data, target="views", seed=1)
+    count.predict(data)
+    count.contributions(data)
+    LightGBM(level_rounds=5).fit(data, target="level", seed=1).level_probs(data)
+    assert said == [1] * 7

@@ -6,7 +6,9 @@ Levels: a multiclass model gives the distribution, its median (the point of leas
 docs/decisions/0003 has the measurement.
 
 Boosters are trained side by side, one thread each: threads of one booster wait for each other at every split, which on
-a shared machine costs far more than it gains. The result does not depend on the number of workers.
+a shared machine costs far more than it gains. The result does not depend on the number of workers. Data sets and forecasts
+get one thread as well: the number is global in LightGBM, and a call with another one beside a training makes it write out
+of its buffers (a segmentation fault within seconds, docs/log.md).
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from veracast.rating.features import feature_columns
 GROWTH_FLOOR = 0.01
 EXTRA = "x_"
 """Prefix of text and frame vectors and hub means (rating/netgpt/extras.py)."""
+_ONE_THREAD = {"num_threads": 1}
 _COMMON: dict[str, Any] = {
     "learning_rate": 0.04,
     "feature_fraction": 0.5,
@@ -37,7 +40,7 @@ _COMMON: dict[str, Any] = {
     "bagging_freq": 1,
     "lambda_l2": 2.0,
     "verbose": -1,
-    "num_threads": 1,
+    **_ONE_THREAD,
     "deterministic": True,
     "force_row_wise": True,
 }
@@ -64,7 +67,7 @@ class FittedLightGBM:
     def raw(self, samples: pl.DataFrame) -> np.ndarray:
         """Mean raw score of the members, shape (n,), in the scale they were trained on."""
         x = self.matrix(samples)
-        return np.asarray(np.mean([booster.predict(x) for booster in self.boosters], axis=0))
+        return np.asarray(np.mean([_said(booster, x) for booster in self.boosters], axis=0))
 
     def matrix(self, samples: pl.DataFrame) -> np.ndarray:
         """Feature matrix, shape (n, features), NaN where unknown."""
@@ -76,7 +79,7 @@ class FittedLightGBM:
         For levels: of the expected level's raw scores, weighted by the level (a multiclass score has no single scale).
         """
         x = self.matrix(samples)
-        parts = [np.asarray(booster.predict(x, pred_contrib=True)) for booster in self.boosters]
+        parts = [np.asarray(_said(booster, x, pred_contrib=True)) for booster in self.boosters]
         mean = np.mean(parts, axis=0)
         if self.kind != "level":
             return np.asarray(mean)
@@ -94,7 +97,7 @@ class FittedLightGBM:
 
     def _probs(self, samples: pl.DataFrame) -> np.ndarray:
         x = self.matrix(samples)
-        return np.asarray(np.mean([booster.predict(x) for booster in self.boosters], axis=0))
+        return np.asarray(np.mean([_said(booster, x) for booster in self.boosters], axis=0))
 
     def save(self, folder: Path) -> None:
         head = {"target": self.target, "kind": self.kind, "columns": list(self.columns), "members": len(self.boosters)}
@@ -175,7 +178,11 @@ def median_level(probs: np.ndarray) -> np.ndarray:
 def _boost(x: np.ndarray, label: np.ndarray, weight: np.ndarray, params: dict[str, Any], rounds: int) -> Any:
     import lightgbm as lgb
 
-    return lgb.train(params, lgb.Dataset(x, label, weight=weight, params={"verbose": -1}), rounds)
+    return lgb.train(params, lgb.Dataset(x, label, weight=weight, params={"verbose": -1, **_ONE_THREAD}), rounds)
+
+
+def _said(booster: Any, x: np.ndarray, **options: Any) -> Any:
+    return booster.predict(x, **options, **_ONE_THREAD)
 
 
 def _matrix(samples: pl.DataFrame, columns: Sequence[str]) -> np.ndarray:
