@@ -54,7 +54,7 @@ from veracast.rating.netgpt.posting import graph_columns, once, posting
 from veracast.rating.netgpt.rows import Rows, parts_of, rows_of
 from veracast.rating.netgpt.stage1 import GraphStage, Said, SelfSupervised, Supervised, add_pretext
 from veracast.rating.netgpt.stage3 import Outlook, choose_mix, number_vector, numbers_width, temperature
-from veracast.rating.netgpt.wording import wording
+from veracast.rating.netgpt.wording import QUESTION, SYSTEM, wording
 
 MOST_TEXTS = 4000  # prompts that the tokenizer of `tiny` is trained on
 
@@ -317,13 +317,14 @@ def _language_loop(config: NetGPTConfig, stage: Stage2Config | Stage3Config, epo
 
 
 def _new_language(model: NetGPT, seen: Seen, bases: Mapping[str, _Base], work: _Work) -> Language:
-    """Untrained; the tokenizer of `tiny` reads prompts of training rows."""
+    """Untrained; the tokenizer of `tiny` reads whole prompts of training rows, what is the same in all of them included."""
     texts = []
     for kind, table in work.tables.items():
         mine = np.flatnonzero(~work.rows[kind].held.numpy())
         some = table[sample_rows(mine, MOST_TEXTS // len(work.tables), work.seed, "tokenizer", kind)]
         for lines in wording(some, seen.around, model.config.backbone):
-            texts.append("".join(f"{clean(fact.label)}: {clean(fact.value)}\n" for fact in lines))
+            said = "".join(f"{clean(fact.label)}: {clean(fact.value)}\n" for fact in lines)
+            texts.append(f"system\n{SYSTEM}\nuser\n{said}{QUESTION}\nassistant\n")
     width = seen.embedding.shape[1]
     numbers = numbers_width(len(model.scaling.columns))
     return new_language(model.config, graph_width=width, numbers=numbers, kinds=len(model.kinds), texts=texts, seed=work.seed)  # fmt: skip
