@@ -63,9 +63,9 @@ REAL = {
     "bilibili": Real(("bilibili_popular_daily.csv",), ("point-3",)),
     "tiktok": Real(("tiktok_first_crawl.csv", "tiktok_second_crawl.csv"), ("at-crawl", "point-2")),
 }
-BOOSTED_S, GRAPH_S, LANGUAGE_S = 2.0, 10.0, 110.0
+BOOSTED_S, GRAPH_S, LANGUAGE_S, READING_S = 2.0, 15.0, 60.0, 8.0
 """Rough cost on one idle core, for the budget that is printed first: of boosted trees and of stage 1 with the base per 1,000
-training rows, of stages 2 and 3 of the tiny model per task."""
+training rows; of stages 2 and 3 of the tiny model per task, and of what it reads besides, per 1,000 training rows."""
 STAGES = "stages"
 
 
@@ -216,7 +216,7 @@ def _budget(left: Sequence[_Unit], config: Config) -> float:
         rater, seconds = unit.entry.make(config.netgpt), 0.5
         if isinstance(rater, NetGPTRater):
             language = rater.config.stage2.epochs or rater.config.stage3.language_epochs
-            seconds = LANGUAGE_S if language else 1.0
+            seconds = LANGUAGE_S + READING_S * unit.task.train.height / 1000 if language else 1.0
             shared = (key, graph_part(rater.config), unit.entry.fans)
             if rater.name != "lm" and shared not in stages:  # the first row that stands on it pays
                 stages.add(shared)
