@@ -15,7 +15,7 @@ RUNNER = CliRunner()
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs", "export"]
+    "command", ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs", "export", "audit"]
 )
 def test_every_command_has_help(command: str) -> None:
     done = RUNNER.invoke(app, [command, "--help"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from veracast.cli.output import GRACE_S, check_processes, finish
+from veracast.cli.output import EXTRAS, GRACE_S, audited, check_extra, check_processes, finish
 from veracast.core.errors import (
     ConfigError,
     InputError,
@@ -18,7 +18,7 @@ from veracast.core.errors import (
     StorageError,
     VeracastError,
 )
-from veracast.core.records import STATUSES, Record, RunWriter
+from veracast.core.records import STATUSES, Finding, Record, RunWriter
 from veracast.core.scores import Score
 
 Captured = pytest.CaptureFixture[str]
@@ -164,3 +164,27 @@ def test_a_recipe_that_cannot_share_its_work_is_refused_under_torchrun(monkeypat
         ConfigError, match="rate works in one process, torchrun started 4 -> python -m veracast without"
     ):
         check_processes("rate")
+
+
+def test_an_audit_tells_its_findings_and_where_its_lists_are(tmp_path: Path, capsys: Captured) -> None:
+    finding = Finding("patch-1", "high", "Backdoor patch in 3 images", "pasting it moves 83 % of others")
+
+    def work() -> Record:
+        with RunWriter("audit-images", tmp_path / "r", config={}, seed=0) as writer:
+            (writer.folder / "kept.txt").write_text("a.png\n")
+            writer.file("kept", "image_list", writer.folder / "kept.txt", "text/plain")
+            return writer.finish(status="findings", verdict="3 of 9 images", counts={}, findings=[finding])
+
+    assert finish(work, as_json=False, show=audited) == 3
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "3 of 9 images" and lines[3] == f"run: {tmp_path}/r"
+    assert lines[1] == "  high: Backdoor patch in 3 images. pasting it moves 83 % of others."
+    assert lines[2] == "  lists: kept.txt"
+
+
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    check_extra("run")
+    check_extra("audit_images")
+    monkeypatch.setitem(EXTRAS, "audit_images", ("poison", ("torch", "no_such_library")))
+    with pytest.raises(ConfigError, match=r"audit_images needs no_such_library -> pip install 'veracast\[poison\]'"):
+        check_extra("audit_images")

@@ -101,6 +101,29 @@ def test_similar_curves_are_named_and_this_video_is_ink() -> None:
     assert alone["data"]["values"][0]["value"] == 1.0  # a log axis starts at 1
 
 
+def test_bars_of_likeness_stand_for_roots_of_their_counts() -> None:
+    """On a square-root scale 25 images stand half as high as 100; the threshold stands at its likeness."""
+    rows = [
+        {"low": 0.0, "high": 0.5, "kind": "others", "count": 100},
+        {"low": 0.5, "high": 1.0, "kind": "poisoned", "count": 25},
+    ]
+    spec = charts.likeness_spec(rows, kinds=["others", "poisoned"], thresholds=[{"patch": "patch 1", "likeness": 0.75}])
+    svg = charts.draw(spec, "l")
+    bars = re.findall(r'd="M([\d.]+),[\d.]+h([\d.]+)v([\d.]+)h-[\d.]+Z" fill="(var[^"]+)"', svg)
+    height = {fill: float(v) for _, _, v, fill in bars}
+    right = {fill: float(x) + float(w) for x, w, _, fill in bars}["var(--orange)"]
+    assert height["var(--orange)"] / height["var(--muted)"] == pytest.approx(0.5)
+    line = re.search(r'<line transform="translate\(([\d.]+),0\)"[^>]*stroke-dasharray="4,3"', svg)
+    assert line is not None and float(line[1]) == pytest.approx(0.75 * right, abs=2)
+
+
+def test_kinds_of_image_keep_colour_and_shape_when_one_is_missing() -> None:
+    rows = [{"x": 0.0, "y": 0.0, "kind": "others", "cluster": 1}, {"x": 1.0, "y": 1.0, "kind": "overlay", "cluster": 2}]
+    (layer,) = charts.cluster_map_spec(rows, kinds=["others", "overlay"])["layer"]
+    assert layer["encoding"]["color"]["scale"]["range"] == [charts.MUTED, charts.ACCENT]
+    assert layer["encoding"]["shape"]["scale"]["range"] == ["circle", "square"]
+
+
 @pytest.mark.parametrize(
     ("low", "high", "ticks"),
     [(90.0, 550.0, [100, 200, 500]), (900.0, 5_000.0, [1_000, 2_000, 5_000]), (1.0, 1e5, [1, 10, 100, 1e3, 1e4, 1e5]), (400.0, 650.0, [400, 500, 600])],

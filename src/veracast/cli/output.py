@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from veracast.core.errors import (
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 IN_PROCESSES = ("train",)
 """Recipes that share their work under torchrun; another one would be done as often as there are processes."""
+EXTRAS = {"audit_images": ("poison", ("torch", "safetensors", "jaxtyping", "sklearn"))}
+"""Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
 
@@ -97,6 +100,21 @@ def benched(record: Record) -> str:
         line = f"  {row['row']:44} {row['mae']:7.3f}  [{row['low']:.3f}, {row['high']:.3f}]  {gap:33}  {mine}{part}"
         lines.append(line.rstrip())
     return "".join(f"{line}\n" for line in lines)
+
+
+def audited(record: Record) -> str:
+    """What an audit found, and where its lists are."""
+    lines = [f"{finding.severity}: {finding.title}. {finding.evidence}." for finding in record.findings]
+    lists = [artefact.path for artefact in record.artefacts if artefact.kind == "image_list"]
+    return "".join(f"  {line}\n" for line in [*lines, *([f"lists: {', '.join(lists)}"] if lists else [])])
+
+
+def check_extra(recipe: str) -> None:
+    """ConfigError that names what to install, where a recipe's extra is missing."""
+    extra, needed = EXTRAS.get(recipe, ("", ()))
+    missing = [name for name in needed if find_spec(name) is None]
+    if missing:
+        raise ConfigError([f"{recipe} needs {', '.join(missing)} -> pip install 'veracast[{extra}]'"])
 
 
 def check_processes(recipe: str) -> None:

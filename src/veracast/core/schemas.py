@@ -221,6 +221,64 @@ BENCH: Schema = {
     "netgpt_p": pl.Float64,
 }
 
+VERDICTS: Schema = {
+    "row": pl.Int64,
+    "name": pl.String,  # path in the folder or archive, array[row], column[row] or video@seconds
+    "source": pl.String,
+    "poisoned": pl.Boolean,  # holds a patch that has an effect in the encoder
+    "patch": pl.Int64,  # number of the patch that it holds; null without one
+    "kind": pl.String,  # backdoor | overlay; null without a patch
+    "likeness": pl.Float64,  # to the nearest patch, -1 to 1; null where nothing was found
+    "left": pl.Int64,  # of the patch in the image as it was read, px
+    "top": pl.Int64,
+    "width": pl.Int64,
+    "height": pl.Int64,
+    "cluster": pl.Int64,
+    "recurring": pl.Int64,  # images that share its most shared block of pixels exactly; 0 without one
+    "masked": pl.Boolean,  # was looked at closer
+}
+
+PATCHES: Schema = {
+    "patch": pl.Int64,
+    "kind": pl.String,  # backdoor | overlay
+    "images": pl.Int64,  # that hold it
+    "share": pl.Float64,  # of all images
+    "threshold": pl.Float64,  # likeness from which an image holds it
+    "decoys": pl.Int64,  # that set the threshold
+    "ratio": pl.Float64,  # of its consensus; 1 is what chance gives
+    "cluster": pl.Int64,  # into which pasting it moves images
+    "moved": pl.Float64,  # share of other images that pasting it moves there
+    "moved_low": pl.Float64,  # Wilson 95 %
+    "moved_high": pl.Float64,
+    "moved_by_decoys": pl.Float64,  # the most that any rearranged copy moves into one cluster
+    "effect_images": pl.Int64,  # that it was pasted on
+    "width_px": pl.Int64,
+    "height_px": pl.Int64,
+}
+
+ENCODER_CURVE: Schema = {
+    "step": pl.Int64,
+    "epoch": pl.Float64,
+    "loss": pl.Float64,
+    "lr": pl.Float64,
+    "seconds": pl.Float64,
+}
+
+CLUSTER_MAP: Schema = {
+    "row": pl.Int64,
+    "x": pl.Float64,  # features in two dimensions, no unit
+    "y": pl.Float64,
+    "cluster": pl.Int64,
+    "poisoned": pl.Boolean,
+}
+
+REJECTS: Schema = {  # as data.schema.REJECTS
+    "file": pl.String,
+    "record": pl.String,
+    "reason": pl.String,
+    "detail": pl.String,
+}
+
 ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "ratings": RATINGS,
     "forecasts": FORECASTS,
@@ -237,6 +295,11 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "graph_statistics": GRAPH_STATISTICS,
     "neighbourhoods": NEIGHBOURHOODS,
     "bench": BENCH,
+    "verdicts": VERDICTS,
+    "patches": PATCHES,
+    "encoder_curve": ENCODER_CURVE,
+    "cluster_map": CLUSTER_MAP,
+    "rejects": REJECTS,
 }
 
 

@@ -218,6 +218,43 @@ def loss_spec(rows: Sequence[Row], *, splits: Sequence[str]) -> Spec:
     return _spec(rows, layers, height=180, x=x, y=y, color=_series("split", splits, [MUTED, ACCENT]))
 
 
+def likeness_spec(rows: Sequence[Row], *, kinds: Sequence[str], thresholds: Sequence[Row]) -> Spec:
+    """How many images are how like a patch. rows: {low, high, kind, count}; thresholds: {likeness, patch}, drawn as dashed lines.
+
+    Counts on a square-root scale: five images beside five thousand stay to be seen, and bars still begin at 0.
+    """
+    x = {**_number("low"), "bin": {"binned": True}, "title": "likeness to the nearest patch (correlation)", "axis": {"grid": False, "tickCount": 6, "format": ".1f"}}  # fmt: skip
+    y = {**_number("count"), "stack": None, "title": "images (square-root scale)", "scale": {"type": "sqrt"}, "axis": {"tickCount": 5, "format": ",d"}}  # fmt: skip
+    tips = [_tip("kind"), _tip("low", ".2f", "from"), _tip("high", ".2f", "to"), _tip("count", ",")]
+    bars = {
+        "mark": {"type": "bar", "opacity": 0.85},
+        "encoding": {"x": x, "x2": {"field": "high"}, "y": y, "color": _kinds(kinds), "tooltip": tips},
+    }
+    lines = {
+        "data": {"values": list(thresholds)},
+        "mark": {"type": "rule", "color": INK, "strokeDash": [4, 3], "strokeWidth": 1.5},
+        "encoding": {"x": _number("likeness"), "tooltip": [_tip("patch"), _tip("likeness", ".3f", "threshold")]},
+    }
+    return _spec(rows, [bars, lines], height=300)
+
+
+def cluster_map_spec(rows: Sequence[Row], *, kinds: Sequence[str]) -> Spec:
+    """Images by their features in two dimensions. rows: {x, y, kind, cluster}; kinds differ in colour and in shape."""
+    bare = {"labels": False, "ticks": False, "grid": False}
+    x, y = ({**_number(field), "title": f"features, {words} (no unit)", "axis": bare, "scale": {"zero": False}} for field, words in (("x", "first direction"), ("y", "second direction")))  # fmt: skip
+    shape = {
+        "field": "kind",
+        "type": "nominal",
+        "scale": {"domain": list(kinds), "range": [IMAGE_KINDS[kind][1] for kind in kinds]},
+    }
+    size = {"condition": {"test": f"datum.kind == {json.dumps(kinds[0])}", "value": 14}, "value": 52}
+    dots = {
+        "mark": {"type": "point", "filled": True, "opacity": 0.7, "strokeWidth": 0},
+        "encoding": {"x": x, "y": y, "color": _kinds(kinds), "shape": shape, "size": size, "tooltip": [_tip("kind"), _tip("cluster", "d")]},
+    }  # fmt: skip
+    return _spec(rows, [dots], height=300)
+
+
 def neighbourhood_spec(rows: Sequence[Row], *, relations: Sequence[str]) -> Spec:
     """One state (the square at day 0) and what it could read: a row per relation, a dot per video.
 
@@ -298,6 +335,20 @@ def _series(field: str, names: Sequence[str], colours: Sequence[str]) -> Spec:
     scale = {"domain": list(names), "range": list(colours)[: len(names)]}
     legend = {"title": None, "orient": "top"} if len(names) > 1 else None
     return {"field": field, "type": "nominal", "scale": scale, "legend": legend}
+
+
+IMAGE_KINDS = {
+    "others": (MUTED, "circle"),
+    "poisoned": (SERIES[0], "diamond"),
+    "overlay": (ACCENT, "square"),
+}
+"""Colour and shape of each kind of image, the same on every chart: the rest quiet, what is poisoned loud."""
+
+
+def _kinds(names: Sequence[str]) -> Spec:
+    """The kinds of image that a chart shows, in the order of `names`."""
+    colour = _series("kind", names, [IMAGE_KINDS[name][0] for name in names])
+    return {**colour, "legend": {"title": None, "orient": "top", "columnPadding": 14}}
 
 
 def _ages(unit: str) -> Spec:

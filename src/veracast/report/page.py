@@ -1,7 +1,8 @@
 """One self-contained HTML page of a finished run, drawn from record.json and the run's tables alone.
 
-    report.html   readable offline; the numbers and still charts need no script
-    ratings.csv   the rated videos for people with spreadsheets
+    report.html      readable offline; the numbers and still charts need no script
+    ratings.csv      the rated videos for people with spreadsheets
+    findings.sarif   what an audit found, for code scanning and CI
 
 The page loads nothing: its content policy allows the two scripts it carries, by digest, and no network.
 """
@@ -12,6 +13,7 @@ import base64
 import functools
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -23,11 +25,13 @@ from markupsafe import Markup
 from veracast.core.errors import InputError
 from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
-from veracast.report import backtest, charts, probabilities, tables, text
+from veracast.report import backtest, charts, poison, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
+from veracast.report.sarif import write_sarif
 
-KINDS = ("run", "rate")
+RATINGS, AUDITS = ("run", "rate"), ("audit-images",)
+KINDS = (*RATINGS, *AUDITS)
 _STATUS = {
     "ok": "Finished",
     "findings": "Finished with findings",
@@ -47,7 +51,7 @@ class Heading:
 
 
 def write_report(run_folder: Path) -> Path:
-    """Write report.html and ratings.csv into the folder of a finished run; returns the page's path.
+    """Write report.html, and ratings.csv or findings.sarif, into the folder of a finished run; returns the page's path.
 
     Raises InputError when the folder holds no finished run of a kind that has a page, StorageError when it cannot be written.
     """
@@ -57,13 +61,24 @@ def write_report(run_folder: Path) -> Path:
         raise InputError(f"no page for a record of kind {record.kind!r}", file=str(run_folder), remedy=remedy)
     page = run_folder / "report.html"
     _replace(page, render(record).encode("utf-8", errors="replace"))
-    sheet = tables.spreadsheet(record).write_csv(include_bom=True, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-    _replace(run_folder / "ratings.csv", sheet.encode("utf-8", errors="replace"))
+    if record.kind in RATINGS:
+        sheet = tables.spreadsheet(record).write_csv(include_bom=True, datetime_format="%Y-%m-%dT%H:%M:%SZ")
+        _replace(run_folder / "ratings.csv", sheet.encode("utf-8", errors="replace"))
+    write_sarif(run_folder)
     return page
 
 
 def render(record: Record) -> str:
     """The whole page as text; the same record gives the same bytes."""
+    return _audit_page(record) if record.kind in AUDITS else _rating_page(record)
+
+
+def _audit_page(record: Record) -> str:
+    found = poison.audit(record)
+    return _filled("poison.html.jinja", record, found.charts, audit=found)
+
+
+def _rating_page(record: Record) -> str:
     folder = tables.portfolio(record)
     tasks = backtest.tasks(record)
     matrices = backtest.matrices(tasks)
@@ -73,33 +88,43 @@ def render(record: Record) -> str:
     learnt = network(record)
     shown: list[Chart] = [*age_charts, *reliability, *learnt.charts]
     shown += [chart for video in explained for chart in (video.fan, video.similar_chart) if chart]
+    return _filled(
+        "page.html.jinja",
+        record,
+        shown,
+        portfolio=folder,
+        names=folder.names,
+        explained=explained,
+        why={video.row.rank: video.id for video in explained},
+        tasks=tasks,
+        margins=backtest.margins(tasks),
+        matrices=[m for m in matrices if len(m.heads) > 1],
+        task_tables=[backtest.task_table(task) for task in tasks],
+        notes=list(dict.fromkeys(note for task in tasks for note in task.notes)),
+        age_charts=age_charts,
+        reliability=reliability,
+        alerts=probabilities.alerts(record, tasks),
+        parts=backtest.parts(tasks),
+        network=learnt,
+        leaks=tables.leaks(record),
+        availability=tables.availability(record),
+        unscored=backtest.unscored(tasks),
+    )
+
+
+def _filled(template: str, record: Record, shown: Sequence[Chart], **parts: Any) -> str:
+    """A template of shell.html.jinja with what every page has; `shown`: the charts on it."""
     return (
         _environment()
-        .get_template("page.html.jinja")
+        .get_template(template)
         .render(
             record=record,
             heading=heading(record),
-            portfolio=folder,
-            names=folder.names,
-            explained=explained,
-            why={video.row.rank: video.id for video in explained},
-            tasks=tasks,
-            margins=backtest.margins(tasks),
-            matrices=[m for m in matrices if len(m.heads) > 1],
-            task_tables=[backtest.task_table(task) for task in tasks],
-            notes=list(dict.fromkeys(note for task in tasks for note in task.notes)),
-            age_charts=age_charts,
-            reliability=reliability,
-            alerts=probabilities.alerts(record, tasks),
-            parts=backtest.parts(tasks),
-            network=learnt,
-            leaks=tables.leaks(record),
-            availability=tables.availability(record),
-            unscored=backtest.unscored(tasks),
             counts=list(text.flatten(record.counts)),
             config=list(text.flatten(record.config)),
             style=Markup(_package_text("style.css")),
             **_scripts(drawn=bool(shown)),
+            **parts,
         )
     )
 
@@ -108,7 +133,10 @@ def heading(record: Record) -> Heading:
     """Verdict and status of a record."""
     line, _, backing = text.clean(record.verdict).partition("; ")
     status = _STATUS.get(record.status, record.status)
-    return Heading(line.removesuffix("."), text.sentence(backing) or None, record.status, status)
+    named = "." in backing.partition(" ")[0]  # begins with the name of a file, which stays as it is
+    return Heading(
+        line.removesuffix("."), (backing if named else text.sentence(backing)) or None, record.status, status
+    )
 
 
 def _scripts(*, drawn: bool) -> dict[str, Any]:

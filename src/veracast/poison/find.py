@@ -1,0 +1,225 @@
+"""Which images of an unlabelled set carry a backdoor patch, and what it looks like: the consensus route, from end to end (ours).
+
+    locate       windows whose hiding changes the encoder's answer most (masking.py), in all images or in a sample of them
+    consensus    the blocks that most windows share, beyond what mirrored windows share (consensus.py)
+    match        each of them in every image, against decoys (matching.py): most are pictures, and end here
+    reconstruct  the patch around a block, from all images that hold it (reconstruct.py); matched once more
+    effect       does pasting it move images of all clusters into one (effect.py)?
+
+Only a patch that recurs *and* has an effect is a finding; one without is reported as an overlay. What is found is taken out and the search
+goes on, for sets with several triggers. No labels, no clean set, no knowledge of the patch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int, UInt8
+
+from veracast.core.errors import ConfigError
+from veracast.core.progress import SILENT, Progress
+from veracast.core.seeds import stream
+from veracast.poison.clusters import Clusters, cluster
+from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
+from veracast.poison.effect import Effect, EffectConfig, effect_of
+from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows
+from veracast.poison.matching import Matches, Patch, Threshold, correlation, decoys, match, threshold
+from veracast.poison.reconstruct import reconstruct
+
+Kind = Literal["backdoor", "overlay"]
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class FindConfig:
+    """sample: images that are masked, 0 = all. candidates: blocks that are tried before a set counts as clean. reach_px: how far around
+    a block its patch may go. grow_px: sizes that are matched, beside the patch's own. least_images: that make a recurrence."""
+
+    mask: MaskConfig = MaskConfig()
+    consensus: ConsensusConfig = ConsensusConfig()
+    effect: EffectConfig = EffectConfig()
+    sample: int = 0
+    candidates: int = 30
+    reach_px: int = 8
+    grow_px: tuple[int, ...] = (-1, 0, 1)
+    least_images: int = 5
+    most_patches: int = 4
+
+    def __post_init__(self) -> None:
+        faults = []
+        if self.sample < 0 or self.candidates < 1 or self.most_patches < 1:
+            faults.append(
+                f"sample {self.sample}, candidates {self.candidates}, most_patches {self.most_patches}: expected 0, 1 and 1 or more"
+            )
+        if self.reach_px < 1 or 0 not in self.grow_px:
+            faults.append(
+                f"reach_px {self.reach_px}, grow_px {self.grow_px}: expected 1 or more, and 0 among the sizes"
+            )
+        if faults:
+            raise ConfigError(faults)
+
+
+class FoundPatch(NamedTuple):
+    """A patch that recurs. images (m,): indices of those that hold it; boxes (m, 4); likeness (m,) to the patch; ratio: of its consensus."""
+
+    kind: Kind
+    patch: Patch
+    images: Int[np.ndarray, " m"]
+    boxes: Int[np.ndarray, "m 4"]
+    likeness: Float[np.ndarray, " m"]
+    threshold: Threshold
+    ratio: float
+    effect: Effect
+
+
+@dataclass(frozen=True)
+class PoisonFindings:
+    """patches: by the order in which they were found. ratio: of the consensus that was left at the end. scores (n,): likeness to the
+    nearest patch that was found, 0 without one. looked_at (m,): images that were masked; windows (m, 4): what was located in them;
+    maps (m, H, W): their activation; clusters: of the encoder's features."""
+
+    patches: tuple[FoundPatch, ...]
+    ratio: float
+    scores: Float[np.ndarray, " n"]
+    looked_at: Int[np.ndarray, " m"]
+    windows: Int[np.ndarray, "m 4"]
+    maps: Float[np.ndarray, "m h w"]
+    clusters: Clusters = field(repr=False)
+
+    @property
+    def backdoors(self) -> tuple[FoundPatch, ...]:
+        """Patches that have an effect in the encoder."""
+        return tuple(found for found in self.patches if found.kind == "backdoor")
+
+    @property
+    def poisoned(self) -> Bool[np.ndarray, " n"]:
+        """Images that hold a patch with an effect."""
+        flagged = np.zeros(len(self.scores), dtype=bool)
+        for found in self.backdoors:
+            flagged[found.images] = True
+        return flagged
+
+
+def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, config: FindConfig = FindConfig(), *, seed: int = 0, progress: Progress = SILENT) -> PoisonFindings:  # fmt: skip
+    """Search a set with an encoder that was trained on it. images may lie in a memmap; features and maps are held in memory."""
+    with progress.step("encode and cluster"):
+        clusters = cluster(encode(images), seed=seed)
+    looked_at = _looked_at(clusters.own, config, seed)
+    maps = activation_maps(encode, images[looked_at], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
+    boxes = best_windows(maps, config.mask.windows_px).boxes
+    search = _Search(images, lambda shown: clusters.assign(encode(shown)), config, seed)
+    patches, ratio = search.run(looked_at, boxes, progress)
+    scores = np.zeros(len(images))
+    for found in patches:
+        scores[found.images] = np.maximum(scores[found.images], found.likeness)
+    return PoisonFindings(tuple(patches), ratio, scores, looked_at, boxes, maps, clusters)
+
+
+def _looked_at(own: np.ndarray, config: FindConfig, seed: int) -> np.ndarray:
+    """Images that are masked: all, or as many of each cluster as its share of the set."""
+    if not 0 < config.sample < len(own):
+        return np.arange(len(own))
+    order = stream(seed, "poison", "sample").permutation(len(own))
+    by_cluster = order[np.argsort(own[order], kind="stable")]
+    steps = np.linspace(0, len(own) - 1, config.sample).round().astype(np.int64)
+    return np.sort(by_cluster[steps])
+
+
+class _Search:
+    """What the rounds of one search share."""
+
+    def __init__(
+        self, images: np.ndarray, assign: Callable[[np.ndarray], np.ndarray], config: FindConfig, seed: int
+    ) -> None:
+        self.images, self.assign, self.config, self.seed = images, assign, config, seed
+        self.left = np.ones(len(images), dtype=bool)
+
+    def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
+        """Patches, until none of the blocks that windows agree on grows into one; and how far they agree then."""
+        config, found = self.config, list[FoundPatch]()
+        with progress.step("search for what recurs", total=config.most_patches) as advance:
+            while True:
+                mine = np.flatnonzero(self.left[looked_at])
+                agreed = consensus(cut(self.images, looked_at[mine], boxes[mine]), config.consensus)
+                ratio = max(one.ratio(floor=config.consensus.chance_floor) for one in agreed)
+                if len(found) == config.most_patches:
+                    return found, ratio
+                one = self._patch(self._candidates(agreed, looked_at[mine], boxes[mine]), ratio)
+                if one is None:
+                    return found, ratio
+                found.append(one)
+                self.left[one.images] = False
+                advance(1)
+
+    def _candidates(self, agreed: Sequence[Consensus], looked_at: np.ndarray, boxes: np.ndarray) -> list[Patch]:
+        """The blocks most agreed upon, none like another, of both orders in turn."""
+        size, likeness = self.config.consensus.block_px, self.config.consensus.likeness
+        orders = [iter(np.argsort(-one.z, kind="stable")) for one in agreed]
+        found: list[Patch] = []
+        for one, order in itertools.cycle(zip(agreed, orders, strict=True)):
+            for k in order:
+                window, image = boxes[one.window[k]], looked_at[one.window[k]]
+                left, top = int(window[0] + one.left[k]), int(window[1] + one.top[k])
+                pixels = self.images[image, top : top + size, left : left + size].astype(np.float64)
+                block = Patch(pixels, np.ones((size, size), dtype=bool))
+                if one.z[k] > 0 and not any(correlation(block, other) >= likeness for other in found):
+                    found.append(block)
+                    break
+            else:
+                return found
+            if len(found) >= self.config.candidates:
+                return found
+        return found
+
+    def _patch(self, candidates: Sequence[Patch], ratio: float) -> FoundPatch | None:
+        """What the first of the blocks grows into that becomes a patch."""
+        for block in candidates:
+            grown = self._grown(block)
+            if grown is not None:
+                return self._judged(*grown, ratio)
+        return None
+
+    def _grown(self, block: Patch) -> tuple[Patch, Matches, Threshold] | None:
+        """Matched, reconstructed, matched again, twice; None where chance is matched as often."""
+        patch, reach = block, self.config.reach_px
+        grow: tuple[int, ...] = (0,)
+        for _ in range(2):
+            hit = self._hits(patch, grow, most_decoys=4)
+            if hit is None:
+                return None
+            matches, least = hit
+            own_size = matches.boxes[:, 2] == patch.mask.shape[1]
+            mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size)
+            better = reconstruct(self.images[mine], matches.boxes[mine], reach)
+            if better is None:
+                return None
+            patch, reach, grow = better, max(2, self.config.reach_px // 4), self.config.grow_px
+        hit = self._hits(patch, grow)
+        return None if hit is None else (patch, *hit)
+
+    def _hits(self, patch: Patch, grow: tuple[int, ...], *, most_decoys: int = 0) -> tuple[Matches, Threshold] | None:
+        matches = match(self.images, patch, grow_px=grow)
+        asked = Matches(matches.likeness[self.left], matches.boxes[self.left])
+        least = threshold(self.images[self.left], asked, patch, most_decoys=most_decoys, grow_px=grow)
+        return None if least is None or least.hits < self.config.least_images else (matches, least)
+
+    def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
+        mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
+        others = np.flatnonzero(matches.likeness < least.likeness)
+        effect = effect_of(self.assign, self.images[others], patch, decoys(patch), self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
+        return FoundPatch(kind, patch, mine, matches.boxes[mine], matches.likeness[mine], least, ratio, effect)
+
+
+def cut(images: UInt8[np.ndarray, "n h w 3"], index: Int[np.ndarray, " m"], boxes: Int[np.ndarray, "m 4"]) -> UInt8[np.ndarray, "m e e2 3"]:  # fmt: skip
+    """The windows of some images, of the least size that any of them has."""
+    edge = int(boxes[:, 2:].min()) if len(boxes) else 0
+    found = np.empty((len(index), edge, edge, 3), dtype=np.uint8)
+    for k, (image, (left, top, width, height)) in enumerate(zip(index, boxes, strict=True)):
+        x, y = left + (width - edge) // 2, top + (height - edge) // 2
+        found[k] = images[image, y : y + edge, x : x + edge]
+    return found

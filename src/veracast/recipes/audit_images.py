@@ -1,0 +1,390 @@
+"""`veracast audit images`: which images of a training set carry a backdoor patch, and what it looks like.
+
+    read the images -> blocks that recur exactly (step 0) -> encoder, given or trained here -> search (poison/find.py)
+      -> verdicts, lists, pictures, page
+
+Decoded images and the trained encoder stay in the work folder, each under a digest of all that decides it: an audit that was killed goes on
+where it was when the same command is given again. A set that is too small, or an encoder that tells nothing apart, ends as `not_measured`,
+and without a verdict there is no list of images to keep.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+import torch
+from PIL import Image
+
+from veracast.core.config import to_dict
+from veracast.core.errors import ConfigError, NotMeasuredError
+from veracast.core.files import cache_folder, code_digest
+from veracast.core.progress import SILENT, Progress
+from veracast.core.records import Finding, Record, RunWriter
+from veracast.core.schemas import PATCHES
+from veracast.data.images import FRAMES_PER_VIDEO, ImageSet, open_images, read_images
+from veracast.poison.adapters import AdapterConfig, LoadedEncoder, load_encoder
+from veracast.poison.attacks import Attack, plant, through_jpeg
+from veracast.poison.block_hash import EDGE_PX, Recurrence, recurring_blocks
+from veracast.poison.controls import as_score, in_words, read_controls
+from veracast.poison.demo_images import demo_images
+from veracast.poison.encoder import spread
+from veracast.poison.find import FindConfig, FoundPatch, PoisonFindings, find_patch_poisons
+from veracast.poison.masking import best_windows, unit
+from veracast.poison.matching import match
+from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
+from veracast.report.page import write_report
+
+KIND = "audit-images"
+TECHNIQUE = "AML.T0020"  # MITRE ATLAS, Poison Training Data
+COLLAPSED = 0.02  # spread of the features under which an encoder takes all images for one
+SHOWN = 12  # images with a heat map
+NAMED = 1_000  # images that a finding names; verdicts.parquet has all
+MOST_BLOCKS = 20_000_000  # that step 0 holds at once, of 24 bytes; of more it keeps an even sample
+TIMED_STEPS = 5  # of a training that is thrown away, to say how long the real one takes
+_HEAT = (213, 94, 0)  # the orange of the pages
+
+
+@dataclass(frozen=True)
+class Config:
+    """encoder: what poison/adapters.py loads; None = train one on the images. threads: 0 = as many as torch takes.
+
+    edge_px: images are squeezed to such squares; the sizes in `find.mask` are for 32. work: None = in the cache.
+    """
+
+    sources: tuple[Path, ...] = ()
+    encoder: str | None = None
+    edge_px: int = 32
+    find: FindConfig = FindConfig()
+    train: SSLConfig = SSLConfig()
+    adapter: AdapterConfig = AdapterConfig()
+    work: Path | None = None
+    least_images: int = 500
+    frames_per_video: int = FRAMES_PER_VIDEO
+    demo: Literal["", "poisoned", "clean"] = ""
+    threads: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = []
+        if bool(self.sources) == bool(self.demo):
+            faults.append("give sources of images, or demo=poisoned or demo=clean, one of the two")
+        if self.demo and self.edge_px != 32:
+            faults.append(f"edge_px is {self.edge_px}, the images of the demo have 32")
+        least = max(EDGE_PX, self.find.mask.edge_px, *self.find.mask.windows_px)
+        if self.edge_px < least:
+            faults.append(f"edge_px is {self.edge_px}, expected {least} or more: masks and windows must fit")
+        if self.least_images < 2 or self.frames_per_video < 1 or self.threads < 0:
+            faults.append(f"least_images {self.least_images}, frames_per_video {self.frames_per_video}, threads {self.threads}: expected 2, 1 and 0 or more")  # fmt: skip
+        if faults:
+            raise ConfigError(faults)
+
+
+class _Demo(NamedTuple):
+    """source: file of the generated images; poisoned (n,): which of them carry the patch; marks: of what was planted."""
+
+    source: Path
+    poisoned: np.ndarray
+    marks: dict[str, Any]
+
+
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
+    """Audit; the record's status is `findings` only for a patch that has an effect in the encoder. Raises InputError, ConfigError."""
+    with RunWriter(KIND, out, config=to_dict(config), seed=config.seed) as writer:
+        work, seconds = config.work or cache_folder(KIND), dict[str, float]()
+        demo = _demo(config, work) if config.demo else None
+        sources = (demo.source,) if demo else config.sources
+        with _timed(seconds, "read"):
+            images = _images(sources, config, work, progress)
+        writer.input_digest("images", images.digest, sources=[path.name for path in sources], **(demo.marks if demo else {}))  # fmt: skip
+        writer.table("rejects", "rejects", images.rejects)
+        unknown = dict.fromkeys(("poisoned", "patches", "overlays", "recurring", "encoder", "encoder_trained"))
+        counts = {"images": len(images), "rejects": images.rejects.height, **unknown, "seconds": seconds, "work": str(work)}  # fmt: skip
+        try:
+            record = _audit(images, demo, config, work, counts, writer, progress)
+        except NotMeasuredError as why:
+            record = writer.finish(status="not_measured", verdict=f"Not measured: {why}", counts=counts)
+        page = write_report(writer.folder)
+    return replace(record, report=str(writer.target / page.name))
+
+
+def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, counts: dict[str, Any], writer: RunWriter, progress: Progress) -> Record:  # fmt: skip
+    """From the images to the record. NotMeasuredError before anything that reads as a verdict is written."""
+    if len(images) < config.least_images:
+        raise NotMeasuredError(f"{len(images):,} images, fewer than the {config.least_images:,} that make a recurrence tell")  # fmt: skip
+    seconds: dict[str, float] = counts["seconds"]
+    with _timed(seconds, "blocks"), progress.step("blocks that recur exactly"):
+        recurrence = recurring_blocks(images.pixels, kept=1 + len(images) * config.edge_px**2 // MOST_BLOCKS)
+    with _timed(seconds, "encoder"):
+        encoder = _encoder(images, config, work, writer, progress)
+    counts |= {"encoder": encoder.name, "encoder_trained": config.encoder is None}
+    writer.input_digest("encoder", encoder.digest, encoder=encoder.name)
+    with _timed(seconds, "features"), progress.step("encode the images"):
+        features = encoder.encode(images.pixels)
+    if (width := spread(features)) < COLLAPSED:
+        raise NotMeasuredError(f"the encoder takes all images for one (spread {width:.3f}, expected {COLLAPSED} or more) -> train it longer, or name another one")  # fmt: skip
+    with _timed(seconds, "search"):
+        encode = lambda shown: features if shown is images.pixels else encoder.encode(shown)  # noqa: E731
+        found = find_patch_poisons(images.pixels, encode, config.find, seed=config.seed, progress=progress)
+    with _timed(seconds, "write"), progress.step("write verdicts and pictures"):
+        verdicts = _verdicts(images, found, recurrence, config)
+        writer.table("verdicts", "verdicts", verdicts)
+        writer.table("patches", "patches", _patches(found))
+        writer.table("cluster_map", "cluster_map", _cluster_map(features, found, config.seed))
+        _write_list(writer, "kept", verdicts.filter(~pl.col("poisoned")))
+        _write_list(writer, "removed", verdicts.filter("poisoned"))
+        _draw(images, found, config, writer)
+    patches, overlays = len(found.backdoors), len(found.patches) - len(found.backdoors)
+    counts |= {"poisoned": int(found.poisoned.sum()), "patches": patches, "overlays": overlays, "recurring": int(recurrence.flagged.sum()), "ratio": round(found.ratio, 3)}  # fmt: skip
+    if demo:
+        hit = int((found.poisoned & demo.poisoned).sum())
+        counts |= {"planted": int(demo.poisoned.sum()), "planted_found": hit}
+    return writer.finish(
+        status="findings" if patches else "ok",
+        verdict=_verdict(counts),
+        counts=counts,
+        scores=[as_score(read_controls())],
+        findings=[_finding(number, one, verdicts) for number, one in enumerate(found.patches, start=1)],
+    )
+
+
+def _verdict(counts: dict[str, Any]) -> str:
+    """One line for people."""
+    n, poisoned, patches, overlays = (counts[key] for key in ("images", "poisoned", "patches", "overlays"))
+    beside = f"; {_plural(overlays, 'recurring overlay')} without an effect in the encoder" if overlays else ""
+    if patches:
+        said = f"{poisoned:,} of {n:,} images carry {'a backdoor patch' if patches == 1 else f'{patches} backdoor patches'}; kept.txt lists the rest{beside}"  # fmt: skip
+    else:
+        said = f"No backdoor patch found in {n:,} images{beside} ({in_words(read_controls())})"
+    if "planted" in counts:
+        other = poisoned - counts["planted_found"]
+        said += f". Demo: {counts['planted_found']:,} of {counts['planted']:,} planted images found, {other:,} others flagged"
+    return said
+
+
+def _demo(config: Config, work: Path) -> _Demo:
+    """Generated images, with and without planted patches, as a file like any other; both went through JPEG alike."""
+    images, labels = demo_images(config.seed)
+    attack = Attack(seed=config.seed)
+    if config.demo == "poisoned":
+        planted = plant(images, labels, [attack])
+        images, poisoned, marks = planted.images, planted.poisoned, planted.marks
+    else:
+        images, poisoned, marks = through_jpeg(images, attack.jpeg_quality), np.zeros(len(images), dtype=bool), {}
+    path = work / f"demo-{config.demo}-{hashlib.sha256(images.tobytes()).hexdigest()[:12]}.npy"
+    if not path.is_file():
+        work.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}-{os.getpid()}.npy")
+        np.save(temporary, images)
+        os.replace(temporary, path)
+    return _Demo(path, poisoned, marks)
+
+
+def _images(sources: Sequence[Path], config: Config, work: Path, progress: Progress) -> ImageSet:
+    """Decoded once; read back where an earlier audit of the same files got so far."""
+    digest = hashlib.sha256(f"{config.edge_px} {config.frames_per_video} {code_digest('data')}".encode())
+    for stamp in (stamp for source in sources for stamp in _stamps(source)):
+        digest.update(repr(stamp).encode())
+    place = work / f"images-{digest.hexdigest()[:16]}"
+    if (place / "images.json").is_file():
+        return open_images(place)
+    return read_images(sources, place, edge_px=config.edge_px, frames_per_video=config.frames_per_video, progress=progress)  # fmt: skip
+
+
+def _stamps(source: Path) -> Iterator[tuple[bytes, int, int]]:
+    """Path, size and time of change of every file of a source, those that a list names too: cheap to ask, and no content is read."""
+    files = sorted(source.rglob("*")) if source.is_dir() else [source]
+    if source.suffix.lower() == ".txt" and source.is_file():
+        lines = source.read_text(encoding="utf-8", errors="replace").splitlines()
+        files += [source.parent / line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    for path in files:
+        with contextlib.suppress(OSError, ValueError):  # what cannot be asked cannot be read either
+            known = path.stat()
+            yield os.fsencode(path.absolute()), known.st_size, known.st_mtime_ns
+
+
+def _encoder(images: ImageSet, config: Config, work: Path, writer: RunWriter, progress: Progress) -> LoadedEncoder:
+    """The one that was named, or one trained on the images; a training that was killed goes on."""
+    threads = config.threads or torch.get_num_threads()
+    if config.encoder is not None:
+        with progress.step("load the encoder"):
+            return load_encoder(config.encoder, edge_px=config.edge_px, threads=threads, config=config.adapter)
+    settings = replace(config.train, threads=threads)
+    decides = {key: value for key, value in to_dict(settings).items() if key not in RUNNING}
+    facts = json.dumps([images.digest, decides, config.seed, code_digest("models", "poison")], sort_keys=True)
+    place = work / f"encoder-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    if not place.is_dir():
+        with progress.step("time a few steps of training"):
+            minutes = _training_seconds(images.pixels, settings, config.seed) / 60
+        words = f"no encoder given: {settings.method} on {len(images):,} images, {settings.epochs} epochs, takes about {minutes:.1f} minutes (measured)"  # fmt: skip
+        with progress.step(words):
+            pass  # to be read before the wait, not after it
+    trained = train_encoder(images.pixels, settings, folder=place, seed=config.seed, progress=progress)
+    writer.table("encoder_curve", "encoder_curve", trained.curve)
+    return LoadedEncoder(trained.encode, f"{settings.method}, trained on these images", trained.digest, trained.network)
+
+
+def _training_seconds(images: np.ndarray, config: SSLConfig, seed: int) -> float:
+    """What a training will take, from a few steps of it that are thrown away; the first one, which warms up, does not count."""
+    batch = min(config.batch_size, len(images))
+    with TemporaryDirectory() as place:
+        few = train_encoder(images[: TIMED_STEPS * batch], replace(config, epochs=1), folder=Path(place), seed=seed)
+    seconds = few.curve["seconds"].to_list()
+    per_step = (seconds[-1] - seconds[0]) / (len(seconds) - 1) if len(seconds) > 1 else seconds[0]
+    return float(per_step * (len(images) // batch) * config.epochs)
+
+
+def _verdicts(images: ImageSet, found: PoisonFindings, recurrence: Recurrence, config: Config) -> pl.DataFrame:
+    """A row per image (schema `verdicts`)."""
+    n = len(images)
+    patch, boxes, kinds = np.zeros(n, dtype=np.int64), np.zeros((n, 4), dtype=np.int64), np.full(n, "", dtype="<U8")
+    for number, one in enumerate(found.patches, start=1):
+        patch[one.images], boxes[one.images], kinds[one.images] = number, one.boxes, one.kind
+    masked = np.zeros(n, dtype=bool)
+    masked[found.looked_at] = True
+    places = dict(zip(("left", "top", "width", "height"), boxes.T, strict=True))
+    columns = {"patch": patch, "kind": kinds, **places}
+    holds = pl.Series(patch > 0)
+    return images.table.select(
+        pl.int_range(pl.len()).alias("row"), "name", "source",
+        pl.Series("poisoned", found.poisoned),
+        *(pl.when(holds).then(pl.Series(name, values)).alias(name) for name, values in columns.items()),
+        pl.Series("likeness", _likeness(images.pixels, found, config), dtype=pl.Float64),
+        pl.Series("cluster", found.clusters.own),
+        pl.Series("recurring", recurrence.images),
+        pl.Series("masked", masked),
+    )  # fmt: skip
+
+
+def _likeness(images: np.ndarray, found: PoisonFindings, config: Config) -> np.ndarray | list[None]:
+    """Of every image to the patch it holds, or to the nearest one; nothing where no patch was found."""
+    if not found.patches:
+        return [None] * len(images)
+    every = [match(images, one.patch, grow_px=config.find.grow_px).likeness for one in found.patches]
+    return np.where(found.scores > 0, found.scores, np.max(every, axis=0))
+
+
+def _patches(found: PoisonFindings) -> pl.DataFrame:
+    """A row per patch (schema `patches`)."""
+    n, rows = len(found.scores), []
+    for number, one in enumerate(found.patches, start=1):
+        effect, (height, width) = one.effect, one.patch.mask.shape
+        rows.append({
+            "patch": number, "kind": one.kind, "images": len(one.images), "share": len(one.images) / n,
+            "threshold": one.threshold.likeness, "decoys": one.threshold.decoys, "ratio": one.ratio,
+            "cluster": effect.cluster, "moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high,
+            "moved_by_decoys": effect.by_decoys, "effect_images": effect.images, "width_px": width, "height_px": height,
+        })  # fmt: skip
+    return pl.DataFrame(rows, schema=PATCHES)
+
+
+def _cluster_map(features: np.ndarray, found: PoisonFindings, seed: int) -> pl.DataFrame:
+    """The first two principal components of the unit features; 0 for one that there is not."""
+    from sklearn.decomposition import PCA  # type: ignore[import-untyped]
+
+    count = min(2, *features.shape)
+    plane = np.zeros((len(features), 2))
+    plane[:, :count] = PCA(count, random_state=seed).fit_transform(unit(features))
+    columns = {"x": plane[:, 0], "y": plane[:, 1], "cluster": found.clusters.own, "poisoned": found.poisoned}
+    return pl.DataFrame({"row": np.arange(len(features)), **columns})
+
+
+def _finding(number: int, one: FoundPatch, verdicts: pl.DataFrame) -> Finding:
+    """A patch with an effect is a finding of weight, one without is told and no more."""
+    order = np.argsort(-one.likeness, kind="stable")
+    names = verdicts["name"].gather(one.images[order][:NAMED]).to_list()
+    effect, (height, width) = one.effect, one.patch.mask.shape
+    backdoor = one.kind == "backdoor"
+    what = "Backdoor patch" if backdoor else "Recurring overlay, no backdoor effect,"
+    into = f"{effect.moved:.0%} (95 % interval {effect.interval.low:.0%} to {effect.interval.high:.0%}) of {effect.images:,} other images into cluster {effect.cluster}"  # fmt: skip
+    evidence = (
+        f"It stands in {len(one.images):,} of {verdicts.height:,} images, with a likeness of {one.threshold.likeness:.2f} or more; "
+        f"pasting it moves {into}, its rearranged copies at most {effect.by_decoys:.0%}"
+    )
+    if len(one.images) > NAMED:
+        evidence += f". The first {NAMED:,} images are named here, all of them in verdicts.parquet"
+    return Finding(
+        id=f"patch-{number}",
+        severity="high" if backdoor else "info",
+        title=f"{what} of {width} x {height} pixels in {_plural(len(one.images), 'image')}",
+        evidence=evidence,
+        where={"file": "verdicts.parquet", "rows": names, "box": one.boxes[order[0]].tolist()},
+        technique=TECHNIQUE if backdoor else None,
+    )
+
+
+def _write_list(writer: RunWriter, name: str, rows: pl.DataFrame) -> None:
+    """`source/name` of each image, one a line; as a JSON string where it holds what does not print or begins like one."""
+    path = writer.folder / f"{name}.txt"
+    with path.open("w", encoding="utf-8", newline="\n") as out:
+        for source, image in rows.select("source", "name").iter_rows():
+            line = f"{source}/{image}"
+            plain = line.isprintable() and not line.startswith('"')
+            out.write(f"{line if plain else json.dumps(line)}\n")
+    writer.file(name, "image_list", path, "text/plain")
+
+
+def _draw(images: ImageSet, found: PoisonFindings, config: Config, writer: RunWriter) -> None:
+    """evidence/: patch-N.png with its mask as alpha; image-ROW.png and heat-ROW.png, to be laid on it, of the most suspicious. Native size."""
+    (writer.folder / "evidence").mkdir()
+
+    def save(name: str, pixels: np.ndarray) -> None:
+        path = writer.folder / "evidence" / f"{name}.png"
+        Image.fromarray(pixels).save(path)
+        writer.file(f"evidence-{name}", "picture", path, "image/png")
+
+    for number, one in enumerate(found.patches, start=1):
+        alpha = one.patch.mask[..., None] * 255.0
+        save(
+            f"patch-{number}", np.rint(np.concatenate([one.patch.pixels.clip(0, 255), alpha], axis=2)).astype(np.uint8)
+        )
+    for place in _suspicious(found, config):
+        row = int(found.looked_at[place])
+        save(f"image-{row}", np.asarray(images.pixels[row]))
+        save(f"heat-{row}", _heat(found.maps[place]))
+
+
+def _suspicious(found: PoisonFindings, config: Config) -> list[int]:
+    """Places in `looked_at`: those most like each patch in turn, then those where hiding one window changed most."""
+    place_of = {int(row): place for place, row in enumerate(found.looked_at)}
+    by_patch = [
+        [int(row) for row in one.images[np.argsort(-one.likeness, kind="stable")] if int(row) in place_of]
+        for one in sorted(found.patches, key=lambda one: one.kind)  # backdoors first
+    ]
+    strength = best_windows(found.maps, config.find.mask.windows_px).strength
+    rest = found.looked_at[np.argsort(-strength, kind="stable")]
+    first = (row for turn in zip_longest(*by_patch) for row in turn if row is not None)
+    return [place_of[int(row)] for row in islice(dict.fromkeys([*first, *rest.tolist()]), SHOWN)]
+
+
+def _heat(activation: np.ndarray) -> np.ndarray:
+    """One colour, the more opaque the stronger, (h, w, 4) uint8; nothing where the map is flat."""
+    low, high = float(activation.min()), float(activation.max())
+    share = (activation - low) / (high - low) if high > low else np.zeros_like(activation)
+    colour = np.broadcast_to(np.array(_HEAT, dtype=np.uint8), (*activation.shape, 3))
+    return np.concatenate([colour, np.rint(share * 217).astype(np.uint8)[..., None]], axis=2)
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    """How long a step took, also one that failed."""
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[name] = round(time.monotonic() - began, 2)
+
+
+def _plural(count: int, name: str) -> str:
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
