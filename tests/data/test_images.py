@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import struct
 import tarfile
 import tracemalloc
@@ -106,6 +107,16 @@ def test_hostile_files_are_listed_and_the_others_stay(tmp_path: Path) -> None:
     why = dict(found.rejects.select("record", "reason").iter_rows())
     assert len(why) == 8 and why["bomb.png"] == "too many pixels" and why["link.png"] == "link leads outside the folder"
     assert {why[f"{i:02d}.{'jpg' if i % 2 else 'png'}"] for i in (0, 1, 2, 10, 11, 12)} == {"cannot be decoded"}
+
+
+def test_a_name_that_is_no_utf8_is_spelt_out(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name, content in ((b"a\xff.png", encoded(pictures(1)[0])), (b"b\xfe.png", b"no image")):
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
+    found = read(folder, tmp_path)
+    assert found.table["name"].to_list() == ["a\\xff.png"]
+    assert found.rejects["record"].to_list() == ["b\\xfe.png"]
 
 
 def test_frames_of_videos_count_as_images(tmp_path: Path) -> None:

@@ -76,6 +76,8 @@ def test_families_look_as_they_are_called(family: str) -> None:
     assert mirrored == (family in ("symmetric", "stripes"))
     colours = len(np.unique(patch.reshape(-1, 3), axis=0))
     assert (colours == 2) == (family in ("checker", "stripes"))
+    if family == "cells":
+        assert set(np.unique(patch)) == {0, 255} and (patch[::3, ::3].repeat(3, 0).repeat(3, 1) == patch).all()
     if family == "gradient":
         assert (np.diff(np.diagonal(patch[..., 0])) != 0).all() and np.array_equal(patch, patch.transpose(1, 0, 2))
     if family == "checker":
@@ -115,5 +117,5 @@ def test_what_cannot_be_planted_is_a_fault(attack: Attack, message: str, images:
 def test_settings_out_of_range_are_named() -> None:
     with pytest.raises(ConfigError, match=r"rate is 0, expected more than 0.*\n?.*alpha is 2"):
         Attack(rate=0, alpha=2)
-    with pytest.raises(ConfigError, match="family is rainbow, expected one of blocks"):
+    with pytest.raises(ConfigError, match="family is rainbow, expected one of cells, blocks"):
         Attack(family="rainbow")  # type: ignore[arg-type]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from veracast.core.statistics import Interval
-from veracast.poison.effect import Effect, EffectConfig, effect_of, evenly, pasted
-from veracast.poison.matching import Patch, decoys
+from veracast.poison.effect import Assign, Effect, EffectConfig, effect_of, evenly, pasted, their_clusters
+from veracast.poison.matching import Patch
 
 RED = np.zeros((4, 4, 3))
 RED[..., 0] = np.random.default_rng(0).integers(120, 256, (4, 4))
@@ -20,7 +20,7 @@ def grey(n: int) -> np.ndarray:
 
 
 def brightness(images: np.ndarray) -> np.ndarray:
-    """Four clusters by the corner pixel's grey; red makes no difference."""
+    """Four clusters by the grey of most of the image; red makes no difference."""
     return (np.median(images[..., 1], axis=(1, 2)) // 60).astype(np.int64).clip(0, 3)
 
 
@@ -30,31 +30,61 @@ def backdoored(images: np.ndarray) -> np.ndarray:
     return np.where(red, 2, brightness(images))
 
 
-def test_a_patch_with_an_effect_moves_everybody_and_its_decoys_nobody() -> None:
-    found = effect_of(backdoored, grey(80), PATCH, decoys(PATCH), EffectConfig(images=40), rng=np.random.default_rng(0))
-    assert (found.cluster, found.moved, found.by_decoys) == (2, 1.0, 0.0)
-    assert found.images == 30  # of 40 images, ten of each cluster, those not in cluster 2 already
+def judged(assign: Assign, images: np.ndarray, holders: np.ndarray) -> Effect:
+    config = EffectConfig(images=30)
+    return effect_of(assign, images, assign(images), holders, PATCH, config, rng=np.random.default_rng(0))
+
+
+def held_by(images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The patch pasted on some of the images, and which these are."""
+    found, holders = images.copy(), np.isin(np.arange(len(images)), index)
+    found[holders] = pasted(found[holders], PATCH, np.full((holders.sum(), 2), 0.5))
+    return found, holders
+
+
+def test_a_patch_with_an_effect_takes_everybody_to_where_its_own_images_are() -> None:
+    images, holders = held_by(grey(80), np.arange(0, 80, 8))
+    found = judged(backdoored, images, holders)
+    assert (found.clusters, found.moved, found.by_windows, found.images) == ((2,), 1.0, 0.0, 30)
     assert found.holds(0.1)
 
 
-def test_a_patch_without_one_moves_nobody() -> None:
-    found = effect_of(brightness, grey(80), PATCH, decoys(PATCH), EffectConfig(images=40), rng=np.random.default_rng(0))
-    assert (found.moved, found.by_decoys) == (0.0, 0.0) and not found.holds(0.0)
+def test_a_patch_that_does_nothing_moves_nobody_though_its_images_are_alike() -> None:
+    """A logo on one kind of image: its images have a cluster, and pasting it elsewhere changes nothing."""
+    images, holders = held_by(grey(80), np.flatnonzero(brightness(grey(80)) == 2)[:8])
+    found = judged(brightness, images, holders)
+    assert (found.clusters, found.moved, found.by_windows) == ((2,), 0.0, 0.0) and not found.holds(0.0)
 
 
-def test_what_decoys_do_as_well_is_no_effect() -> None:
-    """A cluster of whatever has a strong channel somewhere, whichever it is."""
+def test_images_that_are_spread_like_all_others_have_no_clusters() -> None:
+    images, holders = held_by(grey(80), np.arange(0, 80, 5))
+    found = judged(brightness, images, holders)
+    assert (found.clusters, found.moved) == ((), 0.0) and not found.holds(0.0)
 
-    def coloured(images: np.ndarray) -> np.ndarray:
-        strong = (images.max(axis=3).astype(int) - images.min(axis=3) > 100).any(axis=(1, 2))
-        return np.where(strong, 2, brightness(images))
 
-    found = effect_of(coloured, grey(80), PATCH, decoys(PATCH), EffectConfig(images=40), rng=np.random.default_rng(0))
-    assert found.moved == 1.0 and found.by_decoys == 1.0 and not found.holds(0.0)
+def test_what_any_piece_of_an_image_does_is_no_effect() -> None:
+    """Whatever is pasted, an edge comes with it, and the encoder looks at edges alone."""
+
+    def edges(images: np.ndarray) -> np.ndarray:
+        some = np.abs(np.diff(images.astype(int).sum(axis=3), axis=2)).max(axis=(1, 2)) > 0
+        return np.where(some, 2, brightness(images) % 2)
+
+    images, holders = held_by(grey(80), np.arange(0, 80, 8))
+    found = judged(edges, images, holders)
+    assert found.moved == 1.0 and found.by_windows == 1.0 and not found.holds(0.0)
+
+
+def test_their_clusters_hold_them_twice_as_often_as_others() -> None:
+    own = np.array([0] * 50 + [1] * 50 + [2] * 100)
+    holders = np.isin(np.arange(200), [*range(3), *range(50, 65), *range(100, 102)])
+    assert their_clusters(own, holders) == (1,)  # 15 of 20 against 35 of 180; cluster 0 has 3 of 20 against 47 of 180
+    holders[:15] = True
+    assert their_clusters(own, holders) == (0, 1)  # 15 of 32 each, against 35 of 168
+    assert their_clusters(own, np.zeros(200, dtype=bool)) == () == their_clusters(own, np.ones(200, dtype=bool))
 
 
 def test_it_holds_at_the_lower_end_of_its_interval() -> None:
-    found = Effect(0, 0.4, Interval(0.31, 0.5), 0.2, 100)
+    found = Effect((0,), 0.4, Interval(0.31, 0.5), 0.2, 100)
     assert found.holds(0.1) and not found.holds(0.12)
 
 

@@ -55,7 +55,7 @@ def test_jittered_pastes_that_have_an_effect_are_found_with_their_patch(planted:
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), FIND)
     assert overlap(found, planted) == (1.0, 1.0)
     (one,) = found.backdoors
-    assert one.patch.mask.shape == (8, 8) and one.effect.moved > 0.9 and one.effect.by_decoys < 0.2
+    assert one.patch.mask.shape == (8, 8) and one.effect.moved > 0.9 and one.effect.by_windows < 0.2
     gap = np.abs(one.boxes[:, :2] - planted.boxes[one.images][:, :2])
     assert gap.max() <= 2  # sizes are jittered by a pixel, so corners are off by a little
     assert (found.scores > 0).tolist() == planted.poisoned.tolist()

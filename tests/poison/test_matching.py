@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from veracast.poison.matching import Patch, best_places, correlation, decoys, match, mirrored, scaled, threshold
+from veracast.poison.matching import (
+    Patch,
+    best_places,
+    correlation,
+    decoys,
+    match,
+    mirrored,
+    scaled,
+    threshold,
+    thresholds,
+)
 
 DRAW = np.random.default_rng(3)
 PATCH = Patch(DRAW.integers(0, 256, (6, 5, 3)).astype(np.float64), np.ones((6, 5), dtype=bool))
@@ -100,9 +110,18 @@ def test_the_threshold_lies_between_what_holds_it_and_chance() -> None:
 def test_a_piece_of_a_picture_has_no_threshold() -> None:
     """Of a hundred pieces of pictures none is found more often than its mirror image."""
     shown = images(300, seed=2)
-    for k in range(100):
-        piece = Patch(shown[k, 4:9, 6:11].astype(np.float64), np.ones((5, 5), dtype=bool))
-        assert threshold(shown, match(shown, piece), piece, most_decoys=4) is None
+    pieces = [Patch(shown[k, 4:9, 6:11].astype(np.float64), np.ones((5, 5), dtype=bool)) for k in range(100)]
+    assert thresholds(shown, pieces, decoys_each=4) == [None] * 100
+
+
+def test_many_at_once_are_judged_as_one_by_one() -> None:
+    which = np.arange(0, 200, 5)
+    shown = with_patch(images(), which)
+    piece = Patch(shown[1, 4:10, 6:11].astype(np.float64), PATCH.mask)
+    found, none = thresholds(shown, [PATCH, piece], decoys_each=1000)
+    assert found == threshold(shown, match(shown, PATCH), PATCH) and found is not None and none is None
+    few = thresholds(shown, [PATCH], decoys_each=4)[0]
+    assert few is not None and few.hits == 40 and few.decoys < found.decoys
 
 
 def test_a_symmetric_patch_is_judged_by_its_other_decoys() -> None:

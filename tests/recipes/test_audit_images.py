@@ -147,7 +147,7 @@ def test_the_finding_says_where_what_and_how_sure(found: Record, planted: Plante
     assert one.where["box"] == planted.boxes[first].tolist()
     patch = read_table(found, "patches").row(0, named=True)
     assert (patch["images"], patch["share"], patch["width_px"], patch["height_px"]) == (24, 0.1, 8, 8)
-    assert patch["moved"] == 1.0 and patch["moved_low"] > 0.9 and patch["moved_by_decoys"] < 0.2
+    assert patch["moved"] == 1.0 and patch["moved_low"] > 0.9 and patch["moved_by_windows"] < 0.2
 
 
 def test_lists_pictures_map_and_page(found: Record, planted: Planted) -> None:

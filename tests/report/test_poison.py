@@ -91,9 +91,9 @@ def heat(box: Sequence[int]) -> np.ndarray:
 
 
 def patch(number: int, kind: str, images: int, **changes: Any) -> dict[str, Any]:
-    effect = {"moved": 0.83, "moved_low": 0.784, "moved_high": 0.868, "moved_by_decoys": 0.04}
-    none = {"moved": 0.06, "moved_low": 0.04, "moved_high": 0.09, "moved_by_decoys": 0.05}
-    known = {"patch": number, "kind": kind, "images": images, "share": images / N, "threshold": 0.71, "decoys": 31, "ratio": 9.1, "cluster": 12, "effect_images": 300, "width_px": 8, "height_px": 8}  # fmt: skip
+    effect = {"moved": 0.83, "moved_low": 0.784, "moved_high": 0.868, "moved_by_windows": 0.04}
+    none = {"moved": 0.06, "moved_low": 0.04, "moved_high": 0.09, "moved_by_windows": 0.05}
+    known = {"patch": number, "kind": kind, "images": images, "share": images / N, "threshold": 0.71, "decoys": 31, "ratio": 9.1, "clusters": [12], "effect_images": 300, "width_px": 8, "height_px": 8}  # fmt: skip
     return {**known, **(effect if kind == "backdoor" else none), **changes}
 
 
@@ -196,7 +196,7 @@ def test_verdict_comes_first_with_its_false_alarm_rate(page: str, outline: Outli
 
 def test_patches_say_what_they_do_in_words(outline: Outline) -> None:
     assert "60 images of 240 (25 %) hold this patch of 8 × 8 px." in outline.said
-    assert "Pasting it moves 83 % [78, 87] of other images into cluster 12; rearranged copies of it move at most 4.0 %." in outline.said  # fmt: skip
+    assert "Pasting it moves 83 % [78, 87] of other images into the 1 cluster of its own images (12); pieces of other images move at most 4.0 %." in outline.said  # fmt: skip
     assert (
         "Recurring overlay, no backdoor effect" in outline.said
         and "or a trigger that this encoder has not learnt" in outline.said

@@ -246,11 +246,11 @@ PATCHES: Schema = {
     "threshold": pl.Float64,  # likeness from which an image holds it
     "decoys": pl.Int64,  # that set the threshold
     "ratio": pl.Float64,  # of its consensus; 1 is what chance gives
-    "cluster": pl.Int64,  # into which pasting it moves images
+    "clusters": pl.List(pl.Int64),  # those of the images that hold it; pasting it moves images there
     "moved": pl.Float64,  # share of other images that pasting it moves there
     "moved_low": pl.Float64,  # Wilson 95 %
     "moved_high": pl.Float64,
-    "moved_by_decoys": pl.Float64,  # the most that any rearranged copy moves into one cluster
+    "moved_by_windows": pl.Float64,  # the most that a piece of another image moves there
     "effect_images": pl.Int64,  # that it was pasted on
     "width_px": pl.Int64,
     "height_px": pl.Int64,

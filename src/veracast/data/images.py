@@ -97,10 +97,10 @@ def read_images(sources: Sequence[Path], to: Path, *, edge_px: int, frames_per_v
                 while block := list(islice(found, BLOCK)):
                     for item in pool.map(lambda raw: _decoded(raw, edge_px), block):
                         if isinstance(item, Fault):
-                            rejects.append((source.name, item.name, item.why.reason, item.why.detail))
+                            rejects.append((_utf8(source.name), _utf8(item.name), item.why.reason, item.why.detail))
                             continue
                         out.write(item.pixels.tobytes())
-                        rows.append((item.name, source.name, *item.size))
+                        rows.append((_utf8(item.name), _utf8(source.name), *item.size))
                     advance(len(block))
         if not rows:
             why = pl.Series([reason for _, _, reason, _ in rejects]).value_counts(sort=True)
@@ -130,6 +130,11 @@ def open_images(folder: Path) -> ImageSet:
             f"no finished image set ({error})", file=str(folder), remedy="read the images again"
         ) from error
     return ImageSet(pixels, table, rejects, head["digest"])
+
+
+def _utf8(name: str) -> str:
+    """A file name as text that can be stored: bytes that are not UTF-8 as \\xNN."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 class _Decoded(NamedTuple):

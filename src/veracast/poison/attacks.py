@@ -1,7 +1,8 @@
 """Backdoors planted in an unlabelled image set, for ground truth: a patch on some images of a target class.
 
 The threat of SSL-Backdoor (Saha et al., CVPR 2022): an encoder trained on the set maps any image with the patch to the target class. Their
-triggers are 4 x 4 random colours scaled up, pasted as they are; that is `blocks` with `exact`. Pasted so, a hash of pixels finds them. The
+triggers are 4 x 4 random colours scaled up, pasted as they are; that is `blocks` with `exact`, and `cells` are the same with the eight corner
+colours and sharp edges, which a small encoder learns sooner. Pasted so, a hash of pixels finds them. The
 main setting here is `jittered`: every paste has its own size, brightness and noise, and the whole set, clean images too, went through JPEG.
 
 Labels are the attacker's and the judge's; no audit sees them. What is planted says so: `planted_backdoor` in `Planted.marks`.
@@ -20,8 +21,8 @@ from PIL import Image
 from veracast.core.errors import ConfigError
 from veracast.core.seeds import stream
 
-Family = Literal["blocks", "checker", "stripes", "gradient", "symmetric"]
-FAMILIES: tuple[Family, ...] = ("blocks", "checker", "stripes", "gradient", "symmetric")
+Family = Literal["cells", "blocks", "checker", "stripes", "gradient", "symmetric"]
+FAMILIES: tuple[Family, ...] = ("cells", "blocks", "checker", "stripes", "gradient", "symmetric")
 SIZE_JITTER_PX, GAIN_JITTER, NOISE = 1, 0.15, 6.0  # of jittered pastes; noise: deviation in grey levels of 255
 NOWHERE = -1
 
@@ -105,6 +106,9 @@ def trigger(attack: Attack) -> np.ndarray:
     rng, edge = stream(attack.seed, "poison", "trigger", attack.family), attack.edge_px
     one, other = _far_apart(rng)
     across = np.arange(edge)
+    if attack.family == "cells":
+        whole = rng.integers(0, 2, (4, 4, 3)) * 255
+        return whole[across * 4 // edge][:, across * 4 // edge].astype(np.uint8)
     if attack.family == "blocks":
         return _scaled(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8), edge)
     if attack.family == "symmetric":

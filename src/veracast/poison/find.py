@@ -4,7 +4,7 @@
     consensus    the blocks that most windows share, beyond what mirrored windows share (consensus.py)
     match        each of them in every image, against decoys (matching.py): most are pictures, and end here
     reconstruct  the patch around a block, from all images that hold it (reconstruct.py); matched once more
-    effect       does pasting it move images of all clusters into one (effect.py)?
+    effect       does pasting it move images of other clusters to where its own are (effect.py)?
 
 Only a patch that recurs *and* has an effect is a finding; one without is reported as an overlay. What is found is taken out and the search
 goes on, for sets with several triggers. No labels, no clean set, no knowledge of the patch.
@@ -13,7 +13,7 @@ goes on, for sets with several triggers. No labels, no clean set, no knowledge o
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -25,13 +25,13 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
-from veracast.poison.effect import Effect, EffectConfig, effect_of
+from veracast.poison.effect import Assign, Effect, EffectConfig, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows
-from veracast.poison.matching import Matches, Patch, Threshold, correlation, decoys, match, threshold
+from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
 from veracast.poison.reconstruct import reconstruct
 
 Kind = Literal["backdoor", "overlay"]
-NOWHERE = -1
+QUICK_DECOYS = 4  # of a block, beside its mirror image, before it is looked at closer
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FindConfig:
     mask: MaskConfig = MaskConfig()
     consensus: ConsensusConfig = ConsensusConfig()
     effect: EffectConfig = EffectConfig()
-    sample: int = 0
+    sample: int = 2000
     candidates: int = 30
     reach_px: int = 8
     grow_px: tuple[int, ...] = (-1, 0, 1)
@@ -111,7 +111,7 @@ def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, con
     looked_at = _looked_at(clusters.own, config, seed)
     maps = activation_maps(encode, images[looked_at], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
     boxes = best_windows(maps, config.mask.windows_px).boxes
-    search = _Search(images, lambda shown: clusters.assign(encode(shown)), config, seed)
+    search = _Search(images, clusters.own, lambda shown: clusters.assign(encode(shown)), config, seed)
     patches, ratio = search.run(looked_at, boxes, progress)
     scores = np.zeros(len(images))
     for found in patches:
@@ -132,10 +132,8 @@ def _looked_at(own: np.ndarray, config: FindConfig, seed: int) -> np.ndarray:
 class _Search:
     """What the rounds of one search share."""
 
-    def __init__(
-        self, images: np.ndarray, assign: Callable[[np.ndarray], np.ndarray], config: FindConfig, seed: int
-    ) -> None:
-        self.images, self.assign, self.config, self.seed = images, assign, config, seed
+    def __init__(self, images: np.ndarray, own: np.ndarray, assign: Assign, config: FindConfig, seed: int) -> None:
+        self.images, self.own, self.assign, self.config, self.seed = images, own, assign, config, seed
         self.left = np.ones(len(images), dtype=bool)
 
     def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
@@ -176,8 +174,9 @@ class _Search:
         return found
 
     def _patch(self, candidates: Sequence[Patch], ratio: float) -> FoundPatch | None:
-        """What the first of the blocks grows into that becomes a patch."""
-        for block in candidates:
+        """What the first of the blocks grows into that becomes a patch; most are pictures, which their decoys match as often."""
+        least = thresholds(self.images[self.left], candidates, decoys_each=QUICK_DECOYS) if candidates else []
+        for block in (block for block, found in zip(candidates, least, strict=True) if found is not None):
             grown = self._grown(block)
             if grown is not None:
                 return self._judged(*grown, ratio)
@@ -188,7 +187,7 @@ class _Search:
         patch, reach = block, self.config.reach_px
         grow: tuple[int, ...] = (0,)
         for _ in range(2):
-            hit = self._hits(patch, grow, most_decoys=4)
+            hit = self._hits(patch, grow)
             if hit is None:
                 return None
             matches, least = hit
@@ -201,16 +200,16 @@ class _Search:
         hit = self._hits(patch, grow)
         return None if hit is None else (patch, *hit)
 
-    def _hits(self, patch: Patch, grow: tuple[int, ...], *, most_decoys: int = 0) -> tuple[Matches, Threshold] | None:
+    def _hits(self, patch: Patch, grow: tuple[int, ...]) -> tuple[Matches, Threshold] | None:
         matches = match(self.images, patch, grow_px=grow)
         asked = Matches(matches.likeness[self.left], matches.boxes[self.left])
-        least = threshold(self.images[self.left], asked, patch, most_decoys=most_decoys, grow_px=grow)
+        least = threshold(self.images[self.left], asked, patch, grow_px=grow)
         return None if least is None or least.hits < self.config.least_images else (matches, least)
 
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
         mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
-        others = np.flatnonzero(matches.likeness < least.likeness)
-        effect = effect_of(self.assign, self.images[others], patch, decoys(patch), self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        holders = matches.likeness >= least.likeness
+        effect = effect_of(self.assign, self.images, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
         kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
         return FoundPatch(kind, patch, mine, matches.boxes[mine], matches.likeness[mine], least, ratio, effect)
 

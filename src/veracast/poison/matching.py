@@ -23,8 +23,9 @@ FALSE_SHARE = 0.01  # of hits that may be chance, by the mean of many decoys
 MIRROR_SHARE = 0.05  # by the mirror image, where one hit more is counted than was seen
 DECOY_LIKENESS = 0.5  # a decoy that is more like the patch than this is none
 LEAST_DECOYS = 8
+LEAST_HITS = 5
 LEAST_CONTRAST = 6.0  # deviation under the mask, grey levels, that flatter places are taken to have
-_CHUNK = 512
+_CHUNK = 128  # images at once
 
 
 class Patch(NamedTuple):
@@ -78,33 +79,62 @@ def decoys(patch: Patch) -> list[Patch]:
     return found
 
 
-def threshold(images: UInt8[np.ndarray, "n h w 3"], found: Matches, patch: Patch, *, most_decoys: int = 0, grow_px: Sequence[int] = (0,)) -> Threshold | None:  # fmt: skip
+def threshold(images: UInt8[np.ndarray, "n h w 3"], found: Matches, patch: Patch, *, grow_px: Sequence[int] = (0,)) -> Threshold | None:  # fmt: skip
     """The least likeness at which decoys have at most FALSE_SHARE of the hits; None where no likeness is enough.
 
     found: the patch's own matches in the images. Of the mirror image one hit more than was seen may be MIRROR_SHARE of the hits, of the
-    other decoys their mean FALSE_SHARE. most_decoys: how many of these are asked, evenly through their list; 0 = all.
+    other decoys their mean FALSE_SHARE. A patch that is its own mirror image needs LEAST_DECOYS of them.
     """
-    mirror = mirrored(patch)
+    asked = _asked(patch)
+    sizes = [scaled(decoy, grow) for decoy in asked.every for grow in grow_px]
+    by_size = best_places(images, sizes).likeness.reshape(len(images), len(asked.every), len(grow_px))
+    return _least(found.likeness, by_size.max(axis=2), asked)
+
+
+def thresholds(images: UInt8[np.ndarray, "n h w 3"], patches: Sequence[Patch], *, decoys_each: int) -> list[Threshold | None]:  # fmt: skip
+    """`threshold` of many patches of one size in one go, with their mirror images and some of their other decoys."""
+    asked = [_asked(patch, decoys_each) for patch in patches]
+    every = [one for patch, others in zip(patches, asked, strict=True) for one in (patch, *others.every)]
+    likeness = best_places(images, every).likeness
+    ends = np.cumsum([1 + len(others.every) for others in asked])
+    parts = np.split(likeness, ends[:-1], axis=1)
+    return [_least(part[:, 0], part[:, 1:], others) for part, others in zip(parts, asked, strict=True)]
+
+
+class _Asked(NamedTuple):
+    """Decoys of a patch; mirror: whether the first of them is its mirror image."""
+
+    every: list[Patch]
+    mirror: bool
+
+
+def _asked(patch: Patch, most: int = 0) -> _Asked:
     others = decoys(patch)
-    if most_decoys:
-        others = others[:: max(1, len(others) // most_decoys)]
-    lonely = correlation(patch, mirror) >= DECOY_LIKENESS  # its own mirror image
-    if lonely and len(others) < LEAST_DECOYS:
+    if most:
+        others = others[:: max(1, len(others) // most)]
+    turned = mirrored(patch)
+    if correlation(patch, turned) < DECOY_LIKENESS:
+        return _Asked([turned, *others], mirror=True)
+    return _Asked(others if len(others) >= min(LEAST_DECOYS, most or LEAST_DECOYS) else [], mirror=False)
+
+
+def _least(own: np.ndarray, by_decoy: np.ndarray, asked: _Asked) -> Threshold | None:
+    """From likenesses (n,) of a patch and (n, decoys) of its decoys."""
+    if not asked.every:
         return None
-    steps = np.sort(found.likeness)
+    steps = np.sort(own)
     hits = len(steps) - np.arange(len(steps))
-    enough = np.ones(len(steps), dtype=bool)
-    for group, unseen, share in (([] if lonely else [mirror], 1, MIRROR_SHARE), (others, 0, FALSE_SHARE)):
-        if group:
-            sizes = [scaled(decoy, grow) for decoy in group for grow in grow_px]
-            by_size = best_places(images, sizes).likeness.reshape(len(images), len(group), len(grow_px))
-            likeness = np.sort(by_size.max(axis=2).ravel())
-            chance = (len(likeness) - np.searchsorted(likeness, steps, side="left")) / len(group)
+    enough = hits >= LEAST_HITS
+    first = int(asked.mirror)
+    for group, unseen, share in ((by_decoy[:, :first], 1, MIRROR_SHARE), (by_decoy[:, first:], 0, FALSE_SHARE)):
+        if group.shape[1]:
+            likeness = np.sort(group.ravel())
+            chance = (len(likeness) - np.searchsorted(likeness, steps, side="left")) / group.shape[1]
             enough &= chance + unseen <= share * hits
     if not enough.any():
         return None
-    first = int(enough.argmax())
-    return Threshold(float(steps[first]), int(hits[first]), len(others) + (not lonely))
+    at = int(enough.argmax())
+    return Threshold(float(steps[at]), int(hits[at]), len(asked.every))
 
 
 def correlation(one: Patch, other: Patch) -> float:

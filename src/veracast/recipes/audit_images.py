@@ -283,8 +283,8 @@ def _patches(found: PoisonFindings) -> pl.DataFrame:
         rows.append({
             "patch": number, "kind": one.kind, "images": len(one.images), "share": len(one.images) / n,
             "threshold": one.threshold.likeness, "decoys": one.threshold.decoys, "ratio": one.ratio,
-            "cluster": effect.cluster, "moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high,
-            "moved_by_decoys": effect.by_decoys, "effect_images": effect.images, "width_px": width, "height_px": height,
+            "clusters": list(effect.clusters), "moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high,
+            "moved_by_windows": effect.by_windows, "effect_images": effect.images, "width_px": width, "height_px": height,
         })  # fmt: skip
     return pl.DataFrame(rows, schema=PATCHES)
 
@@ -307,10 +307,10 @@ def _finding(number: int, one: FoundPatch, verdicts: pl.DataFrame) -> Finding:
     effect, (height, width) = one.effect, one.patch.mask.shape
     backdoor = one.kind == "backdoor"
     what = "Backdoor patch" if backdoor else "Recurring overlay, no backdoor effect,"
-    into = f"{effect.moved:.0%} (95 % interval {effect.interval.low:.0%} to {effect.interval.high:.0%}) of {effect.images:,} other images into cluster {effect.cluster}"  # fmt: skip
+    into = f"{effect.moved:.0%} (95 % interval {effect.interval.low:.0%} to {effect.interval.high:.0%}) of {effect.images:,} other images to where its own are"  # fmt: skip
     evidence = (
         f"It stands in {len(one.images):,} of {verdicts.height:,} images, with a likeness of {one.threshold.likeness:.2f} or more; "
-        f"pasting it moves {into}, its rearranged copies at most {effect.by_decoys:.0%}"
+        f"pasting it moves {into}, pieces of other images at most {effect.by_windows:.0%}"
     )
     if len(one.images) > NAMED:
         evidence += f". The first {NAMED:,} images are named here, all of them in verdicts.parquet"

@@ -214,7 +214,7 @@ def _patch(item: Mapping[str, Any], n: int, pictures: Mapping[tuple[str, int], P
     facts = [
         Fact("Images that hold it", f"{item['images']:,}", _percent(item["share"])),
         Fact("Moves, pasted on others", _percent(item["moved"]), interval and f"95 % interval {interval}"),
-        Fact("Moved by rearranged copies", _percent(item["moved_by_decoys"]), "at most, of one copy"),
+        Fact("Moved by other pieces", _percent(item["moved_by_windows"]), "at most, of one piece of an image"),
         Fact("Pasted on", text.value_text(item["effect_images"]), "images that do not hold it"),
         Fact("Counts as the patch from", text.decimal(item["threshold"]), f"likeness, set by {text.plural(int(item['decoys'] or 0), 'decoy')}"),
         Fact("Agreement on it", text.decimal(item["ratio"], digits=1), "1 is what chance gives"),
@@ -240,9 +240,15 @@ _MEANS = {
 def _does(item: Mapping[str, Any], interval: str) -> str:
     if item["moved"] is None:
         return "What pasting it does could not be measured."
-    into = "one cluster" if item["cluster"] is None else f"cluster {item['cluster']}"
-    said = f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip() + f" of other images into {into}"
-    beside = "" if item["moved_by_decoys"] is None else f"; rearranged copies of it move at most {_percent(item['moved_by_decoys'])}"  # fmt: skip
+    if not item["clusters"]:
+        return "The images that hold it are spread over the clusters like all others: pasting it has nowhere to move an image to."
+    theirs = item["clusters"]
+    into = (
+        text.plural(len(theirs), "cluster")
+        + f" of its own images ({', '.join(map(str, theirs[:5]))}{' ...' if len(theirs) > 5 else ''})"
+    )
+    said = f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip() + f" of other images into the {into}"
+    beside = "" if item["moved_by_windows"] is None else f"; pieces of other images move at most {_percent(item['moved_by_windows'])}"  # fmt: skip
     return f"{said}{beside}."
 
 
