@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from veracast.core.statistics import Interval
-from veracast.poison.effect import Assign, Effect, EffectConfig, effect_of, evenly, pasted, their_clusters
+from veracast.poison.effect import Effect, EffectConfig, effect_of, evenly, pasted, their_clusters
 from veracast.poison.matching import Patch
 
 RED = np.zeros((4, 4, 3))
@@ -30,9 +32,12 @@ def backdoored(images: np.ndarray) -> np.ndarray:
     return np.where(red, 2, brightness(images))
 
 
-def judged(assign: Assign, images: np.ndarray, holders: np.ndarray) -> Effect:
+def judged(assign: Callable[[np.ndarray], np.ndarray], images: np.ndarray, holders: np.ndarray) -> Effect:
+    """Neighbours are three images of the same cluster."""
+    own = assign(images)
+    members = np.stack([np.resize(np.flatnonzero(own == k), 3) if (own == k).any() else np.zeros(3, int) for k in range(4)])  # fmt: skip
     config = EffectConfig(images=30)
-    return effect_of(assign, images, assign(images), holders, PATCH, config, rng=np.random.default_rng(0))
+    return effect_of(lambda shown: members[assign(shown)], images, own, holders, PATCH, config, rng=np.random.default_rng(0))  # fmt: skip
 
 
 def held_by(images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

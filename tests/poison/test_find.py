@@ -10,8 +10,8 @@ import pytest
 from veracast.core.errors import ConfigError
 from veracast.poison.attacks import Attack, Planted, plant, through_jpeg
 from veracast.poison.demo_images import demo_images
-from veracast.poison.find import FindConfig, PoisonFindings, find_patch_poisons
-from veracast.poison.masking import MaskConfig
+from veracast.poison.find import FindConfig, PoisonFindings, find_patch_poisons, nearest
+from veracast.poison.masking import MaskConfig, unit
 from veracast.poison.matching import Patch, match
 
 COUNT = 400
@@ -90,6 +90,14 @@ def test_a_sample_is_masked_and_all_are_matched(planted: Planted) -> None:
     assert overlap(found, planted) == (1.0, 1.0)
     again = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
     assert np.array_equal(found.looked_at, again.looked_at) and np.array_equal(found.scores, again.scores)
+
+
+def test_the_nearest_are_those_of_highest_cosine(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = unit(np.random.default_rng(0).normal(size=(50, 6)))
+    monkeypatch.setattr("veracast.poison.find._CELLS", 120)  # two rows at a time
+    found = nearest(known, known[:7], k=4)
+    assert [set(row) for row in found] == [set(row) for row in np.argsort(-known[:7] @ known.T, axis=1)[:, :4]]
+    assert nearest(known[:3], known[:1], k=4).shape == (1, 3)
 
 
 def test_faults_of_the_config_are_told_together() -> None:

@@ -1,9 +1,10 @@
 """Does a patch do anything in the encoder? Repetition alone is no backdoor: logos, subtitles and letterboxes recur as well.
 
 The patch is pasted at random places on images that do not hold it, drawn evenly from all clusters. An encoder that was backdoored takes
-them to where the images that hold it are: the clusters in which these are far more frequent than others. Holders that are spread like
-everybody else have no such clusters, and then there is no effect. Any patch covers something and moves a few images; how many is asked with
-windows that are cut from other images. (Rearranged copies of the patch would be the wrong peer: in a probe an encoder that had
+them to where the images that hold it are: most of their nearest neighbours then lie in the clusters in which holders are far more frequent
+than others. Holders that are spread like everybody else have no such clusters, and then there is no effect. Any patch covers something and
+moves a few images; how many is asked with windows that are cut from other images. Neighbours tell more than the nearest centroid: of an
+encoder with an attack success of 27 % they saw 30 % of images move, centroids 13 %. (Rearranged copies of the patch would be the wrong peer: in a probe an encoder that had
 learnt a trigger of coloured cells followed its turned and recoloured copies just as well, docs/log.md.)
 """
 
@@ -20,8 +21,8 @@ from veracast.core.errors import ConfigError
 from veracast.core.statistics import Interval, wilson_interval
 from veracast.poison.matching import Patch
 
-Assign = Callable[[np.ndarray], np.ndarray]
-"""Images (n, H, W, 3) uint8 -> number of the cluster of each, (n,)."""
+Near = Callable[[np.ndarray], np.ndarray]
+"""Images (n, H, W, 3) uint8 -> the images of the set that the encoder takes to be nearest, (n, k) indices."""
 OFTEN = 2.0  # times as many holders as others make a cluster theirs
 RARE = 0.01  # and at least this share of all holders more
 
@@ -42,8 +43,8 @@ class EffectConfig:
 
 
 class Effect(NamedTuple):
-    """clusters: those of the images that hold the patch, fullest first. moved: share of `images` images from elsewhere that went there,
-    with its interval; by_windows: the most that a window of another image moved there."""
+    """clusters: those of the images that hold the patch, fullest first. moved: share of `images` images from elsewhere most of whose
+    neighbours lie there once the patch is on them, with its interval; by_windows: the most that a window of another image moved there."""
 
     clusters: tuple[int, ...]
     moved: float
@@ -56,17 +57,17 @@ class Effect(NamedTuple):
         return self.interval.low > self.by_windows + least
 
 
-def effect_of(assign: Assign, images: UInt8[np.ndarray, "n h w 3"], own: Int[np.ndarray, " n"], holders: Bool[np.ndarray, " n"], patch: Patch, config: EffectConfig = EffectConfig(), *, rng: np.random.Generator) -> Effect:  # fmt: skip
+def effect_of(near: Near, images: UInt8[np.ndarray, "n h w 3"], own: Int[np.ndarray, " n"], holders: Bool[np.ndarray, " n"], patch: Patch, config: EffectConfig = EffectConfig(), *, rng: np.random.Generator) -> Effect:  # fmt: skip
     """What pasting a patch does to images that do not hold it; own: cluster of each image, holders: which of them hold the patch."""
     theirs = their_clusters(own, holders)
     elsewhere = np.flatnonzero(~holders & ~np.isin(own, theirs))
     if not len(theirs) or not len(elsewhere):
         return Effect(theirs, 0.0, Interval(0.0, 0.0), 0.0, len(elsewhere))
     chosen = np.sort(elsewhere[evenly(own[elsewhere], config.images, rng=rng)])
-    shown, places = np.asarray(images[chosen]), rng.random((len(chosen), 2))
+    shown, places, inside = np.asarray(images[chosen]), rng.random((len(chosen), 2)), np.isin(own, theirs)
 
     def moved(one: Patch) -> float:
-        return float(np.isin(assign(pasted(shown, one, places)), theirs).mean())
+        return float((inside[near(pasted(shown, one, places))].mean(axis=1) > 0.5).mean())
 
     by_windows = max(moved(one) for one in _windows(images, elsewhere, patch, config.windows, rng))
     share = moved(patch)

@@ -25,12 +25,14 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
-from veracast.poison.effect import Assign, Effect, EffectConfig, effect_of
-from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows
+from veracast.poison.effect import Effect, EffectConfig, Near, effect_of
+from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
 from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
 from veracast.poison.reconstruct import reconstruct
 
 Kind = Literal["backdoor", "overlay"]
+NEIGHBOURS = 20  # of an image, that tell where it is
+_CELLS = 16_000_000  # cosines held at once
 QUICK_DECOYS = 4  # of a block, beside its mirror image, before it is looked at closer
 
 
@@ -107,11 +109,12 @@ class PoisonFindings:
 def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, config: FindConfig = FindConfig(), *, seed: int = 0, progress: Progress = SILENT) -> PoisonFindings:  # fmt: skip
     """Search a set with an encoder that was trained on it. images may lie in a memmap; features and maps are held in memory."""
     with progress.step("encode and cluster"):
-        clusters = cluster(encode(images), seed=seed)
+        features = unit(encode(images))
+        clusters = cluster(features, seed=seed)
     looked_at = _looked_at(clusters.own, config, seed)
     maps = activation_maps(encode, images[looked_at], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
     boxes = best_windows(maps, config.mask.windows_px).boxes
-    search = _Search(images, clusters.own, lambda shown: clusters.assign(encode(shown)), config, seed)
+    search = _Search(images, clusters.own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
     patches, ratio = search.run(looked_at, boxes, progress)
     scores = np.zeros(len(images))
     for found in patches:
@@ -132,8 +135,8 @@ def _looked_at(own: np.ndarray, config: FindConfig, seed: int) -> np.ndarray:
 class _Search:
     """What the rounds of one search share."""
 
-    def __init__(self, images: np.ndarray, own: np.ndarray, assign: Assign, config: FindConfig, seed: int) -> None:
-        self.images, self.own, self.assign, self.config, self.seed = images, own, assign, config, seed
+    def __init__(self, images: np.ndarray, own: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:
+        self.images, self.own, self.near, self.config, self.seed = images, own, near, config, seed
         self.left = np.ones(len(images), dtype=bool)
 
     def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
@@ -209,9 +212,16 @@ class _Search:
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
         mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
         holders = matches.likeness >= least.likeness
-        effect = effect_of(self.assign, self.images, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        effect = effect_of(self.near, self.images, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
         kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
         return FoundPatch(kind, patch, mine, matches.boxes[mine], matches.likeness[mine], least, ratio, effect)
+
+
+def nearest(known: Float[np.ndarray, "n dim"], asked: Float[np.ndarray, "m dim"], *, k: int = NEIGHBOURS) -> Int[np.ndarray, "m k"]:  # fmt: skip
+    """Rows of `known` with the highest cosine to each row asked, in no order; all of length 1, k at most n."""
+    at_once, count = max(1, _CELLS // len(known)), min(k, len(known))
+    parts = (asked[low : low + at_once] @ known.T for low in range(0, len(asked), at_once))
+    return np.concatenate([np.argpartition(-part, count - 1, axis=1)[:, :count] for part in parts])
 
 
 def cut(images: UInt8[np.ndarray, "n h w 3"], index: Int[np.ndarray, " m"], boxes: Int[np.ndarray, "m 4"]) -> UInt8[np.ndarray, "m e e2 3"]:  # fmt: skip

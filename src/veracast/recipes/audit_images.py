@@ -36,6 +36,7 @@ from veracast.core.schemas import PATCHES
 from veracast.data.images import FRAMES_PER_VIDEO, ImageSet, open_images, read_images
 from veracast.poison.adapters import AdapterConfig, LoadedEncoder, load_encoder
 from veracast.poison.attacks import Attack, plant, through_jpeg
+from veracast.poison.augment import Augmentation
 from veracast.poison.block_hash import EDGE_PX, Recurrence, recurring_blocks
 from veracast.poison.controls import as_score, in_words, read_controls
 from veracast.poison.demo_images import demo_images
@@ -53,6 +54,14 @@ SHOWN = 12  # images with a heat map
 NAMED = 1_000  # images that a finding names; verdicts.parquet has all
 MOST_BLOCKS = 20_000_000  # that step 0 holds at once, of 24 bytes; of more it keeps an even sample
 TIMED_STEPS = 5  # of a training that is thrown away, to say how long the real one takes
+SENSITIVE = SSLConfig(
+    augmentation=Augmentation(least_area=0.7, brightness=0.2, contrast=0.2, saturation=0.0, hue=0.0, grey=0.0),
+    optimizer="adam",
+    lr=1e-3,
+    average=0.99,
+)
+"""A training that learns a patch soon: large crops that seldom cut it away, colours as they are (docs/decisions/0011)."""
+DEMO_IMAGES, DEMO_ATTACK = 2_000, Attack(family="cells", edge_px=10, rate=0.06)
 _HEAT = (213, 94, 0)  # the orange of the pages
 
 
@@ -67,7 +76,7 @@ class Config:
     encoder: str | None = None
     edge_px: int = 32
     find: FindConfig = FindConfig()
-    train: SSLConfig = SSLConfig()
+    train: SSLConfig = SENSITIVE
     adapter: AdapterConfig = AdapterConfig()
     work: Path | None = None
     least_images: int = 500
@@ -175,8 +184,8 @@ def _verdict(counts: dict[str, Any]) -> str:
 
 def _demo(config: Config, work: Path) -> _Demo:
     """Generated images, with and without planted patches, as a file like any other; both went through JPEG alike."""
-    images, labels = demo_images(config.seed)
-    attack = Attack(seed=config.seed)
+    images, labels = demo_images(config.seed, count=DEMO_IMAGES)
+    attack = replace(DEMO_ATTACK, seed=config.seed)
     if config.demo == "poisoned":
         planted = plant(images, labels, [attack])
         images, poisoned, marks = planted.images, planted.poisoned, planted.marks
