@@ -59,9 +59,10 @@ SENSITIVE = SSLConfig(
     optimizer="adam",
     lr=1e-3,
     average=0.99,
+    batch_size=64,
 )
 """A training that learns a patch soon: large crops that seldom cut it away, colours as they are (docs/decisions/0011)."""
-DEMO_IMAGES, DEMO_ATTACK = 2_000, Attack(family="cells", edge_px=10, rate=0.06)
+DEMO_IMAGES, DEMO_ATTACK = 2_000, Attack(family="cells", edge_px=12, rate=0.06)
 _HEAT = (213, 94, 0)  # the orange of the pages
 
 
