@@ -319,7 +319,7 @@ def test_the_demo_is_an_audit_like_any_other_and_says_what_was_planted(
     made = pictures()
     large = np.stack([np.asarray(Image.fromarray(one).resize((32, 32))) for one in made[0]])
     monkeypatch.setattr(audit_images, "demo_images", lambda seed, count: DemoImages(large, made[1]))
-    monkeypatch.setattr(audit_images, "Attack", lambda seed: ATTACK)
+    monkeypatch.setattr(audit_images, "DEMO_ATTACK", ATTACK)
     module = sys.modules["planted_encoders"]
     monkeypatch.setattr(module, "colours", lambda images: images.reshape(len(images), 4, 8, 4, 8, 3).mean(axis=(2, 4)).reshape(len(images), -1) / 128.0 - 1)  # fmt: skip
     ended, body = audit("--demo", kind, out=tmp_path / "run", edge_px=32, sets=[f"work={tmp_path / 'work'}"])
