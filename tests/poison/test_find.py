@@ -100,6 +100,12 @@ def test_the_nearest_are_those_of_highest_cosine(monkeypatch: pytest.MonkeyPatch
     assert nearest(known[:3], known[:1], k=4).shape == (1, 3)
 
 
+def test_windows_of_several_sizes_are_compared_where_they_overlap(planted: Planted) -> None:
+    config = FindConfig(mask=MaskConfig(stride=11, windows_px=(8, 12)), candidates=12)
+    found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
+    assert len(np.unique(found.windows[:, 2])) == 2 and overlap(found, planted) == (26 / 32, 1.0)
+
+
 def test_faults_of_the_config_are_told_together() -> None:
     with pytest.raises(ConfigError) as caught:
         FindConfig(sample=-1, grow_px=(1,))

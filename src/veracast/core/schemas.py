@@ -272,11 +272,11 @@ CLUSTER_MAP: Schema = {
     "poisoned": pl.Boolean,
 }
 
-REJECTS: Schema = {  # as data.schema.REJECTS
+REJECTS: Schema = {
     "file": pl.String,
-    "record": pl.String,
-    "reason": pl.String,
-    "detail": pl.String,
+    "record": pl.String,  # key, row number or byte offset
+    "reason": pl.String,  # a short fixed phrase, so that rejects can be counted by it
+    "detail": pl.String,  # what was got, cut at 200 characters, without personal data
 }
 
 ARTEFACT_SCHEMAS: dict[str, Schema] = {

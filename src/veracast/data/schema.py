@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from veracast.core.schemas import REJECTS as REJECTS
+
 SCHEMA_VERSION = 1
 
 INDICATORS = ("views", "likes", "comments", "shares", "collects", "coins", "danmaku")
@@ -66,13 +68,6 @@ FRAMES: dict[str, pl.DataType | type[pl.DataType]] = {
     "width_px": pl.Int32,
     "height_px": pl.Int32,
     "jpeg": pl.Binary,
-}
-
-REJECTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "file": pl.String,
-    "record": pl.String,  # key, row number or byte offset
-    "reason": pl.String,  # a short fixed phrase, so that rejects can be counted by it
-    "detail": pl.String,  # what was got, cut at 200 characters, without personal data
 }
 
 TABLES = {

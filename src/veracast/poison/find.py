@@ -145,27 +145,29 @@ class _Search:
         with progress.step("search for what recurs", total=config.most_patches) as advance:
             while True:
                 mine = np.flatnonzero(self.left[looked_at])
-                agreed = consensus(cut(self.images, looked_at[mine], boxes[mine]), config.consensus)
+                if not len(mine):
+                    return found, 0.0
+                windows = cut(self.images, looked_at[mine], boxes[mine])
+                agreed = consensus(windows, config.consensus)
                 ratio = max(one.ratio(floor=config.consensus.chance_floor) for one in agreed)
                 if len(found) == config.most_patches:
                     return found, ratio
-                one = self._patch(self._candidates(agreed, looked_at[mine], boxes[mine]), ratio)
+                one = self._patch(self._candidates(agreed, windows), ratio)
                 if one is None:
                     return found, ratio
                 found.append(one)
                 self.left[one.images] = False
                 advance(1)
 
-    def _candidates(self, agreed: Sequence[Consensus], looked_at: np.ndarray, boxes: np.ndarray) -> list[Patch]:
+    def _candidates(self, agreed: Sequence[Consensus], windows: np.ndarray) -> list[Patch]:
         """The blocks most agreed upon, none like another, of both orders in turn."""
         size, likeness = self.config.consensus.block_px, self.config.consensus.likeness
         orders = [iter(np.argsort(-one.z, kind="stable")) for one in agreed]
         found: list[Patch] = []
         for one, order in itertools.cycle(zip(agreed, orders, strict=True)):
             for k in order:
-                window, image = boxes[one.window[k]], looked_at[one.window[k]]
-                left, top = int(window[0] + one.left[k]), int(window[1] + one.top[k])
-                pixels = self.images[image, top : top + size, left : left + size].astype(np.float64)
+                left, top = int(one.left[k]), int(one.top[k])
+                pixels = windows[one.window[k], top : top + size, left : left + size].astype(np.float64)
                 block = Patch(pixels, np.ones((size, size), dtype=bool))
                 if one.z[k] > 0 and not any(correlation(block, other) >= likeness for other in found):
                     found.append(block)
