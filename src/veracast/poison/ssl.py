@@ -40,12 +40,13 @@ from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, InputError, NotMeasuredError
 from veracast.core.files import new_folder, sweep_partials, write_json
 from veracast.core.progress import SILENT, Advance, Progress
+from veracast.core.schemas import ENCODER_CURVE as CURVE
 from veracast.core.seeds import stream
 from veracast.models.checkpoints import load_weights, save_weights, weights_digest
 from veracast.models.loop import decay_groups, flat_moments, nested_moments, warmup_cosine
 from veracast.poison.augment import Augmentation, augment
 from veracast.poison.backbones import BackboneConfig
-from veracast.poison.encoder import CURVE, Encoder, pixels
+from veracast.poison.encoder import Encoder, pixels
 
 Images = Float[Tensor, "n 3 h w"]
 Vectors = Float[Tensor, "n dim"]
