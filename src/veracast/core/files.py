@@ -28,11 +28,12 @@ def sha256_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def code_digest(*packages: str) -> str:
-    """Hex digest of the source files of some of veracast's packages: what was computed by other code is computed again."""
+def code_digest(*parts: str) -> str:
+    """Hex digest of some of veracast's packages ("data") and files ("data/world.py"): what was computed by other code is computed again."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    for path in sorted(path for package in packages for path in (root / package).rglob("*.py")):
+    files = [path for part in parts for path in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))]
+    for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
