@@ -191,17 +191,16 @@ def test_of_every_cluster_the_same_share_is_flagged_and_of_the_highest_scores(sh
         assert mine.all() or scores[mine].min() > scores[~mine].max()
 
 
-def test_flags_are_arts_where_it_centres_too_and_not_the_papers_where_it_does_not() -> None:
-    """The fault of ART 1.20.1 that centred features go round: with this test failing, see whether they are still needed."""
+def test_uncentred_signatures_are_arts_on_encoder_and_head_and_not_the_papers() -> None:
+    """Where ART centres too, with this test failing: `centred` has become needless."""
     images, clusters = planted()
-    given = features_of(images)[clusters.own == 0]
-    wanted = by_formula(images, clusters)[clusters.own == 0]
-    centred, raw = (SpectralSignatureDefense.spectral_signature_scores(x)[:, 0] ** 2 for x in (given - given.mean(axis=0), given))  # fmt: skip
-    np.testing.assert_allclose(centred, wanted, atol=1e-9)
-    assert not np.allclose(raw, wanted, atol=0.1 * wanted.max())
-    _, clean = SpectralSignatureDefense(whole(clusters), pixels(images).numpy(), clusters.own, expected_pp_poison=0.1).detect_poison()  # fmt: skip
-    found = spectral_signatures(images, Read(), clusters, expected_share=0.1)
-    assert not np.array_equal(found.flagged, np.array(clean) == 0)
+    found = spectral_signatures(images, Read(), clusters, expected_share=0.1, centred=False)
+    report, clean = SpectralSignatureDefense(whole(clusters), pixels(images).numpy(), clusters.own, expected_pp_poison=0.1).detect_poison()  # fmt: skip
+    assert np.array_equal(found.flagged, np.array(clean) == 0)
+    np.testing.assert_allclose(found.scores[list(report)], np.square(list(report.values())), rtol=1e-4)
+    paper = by_formula(images, clusters)
+    assert not np.allclose(found.scores, paper, atol=0.1 * paper.max())
+    assert not np.array_equal(found.flagged, spectral_signatures(images, Read(), clusters, expected_share=0.1).flagged)
 
 
 def splits() -> list[np.ndarray]:
@@ -260,6 +259,18 @@ def test_clusters_without_enough_images_are_left_out_and_said_so() -> None:
         assert found.flagged.any() and (found.scores[found.judged] != 0).all()
     poisons = np.arange(len(own)) - int((own < 5).sum())
     assert np.array_equal(activation.flagged, (own == 5) & (poisons < POISONS))
+
+
+def test_one_cluster_that_can_be_judged_is_enough() -> None:
+    images, _ = planted()
+    images, own = images[: EACH + 1], np.arange(EACH + 1) // EACH
+    clusters = grouped(images, own, 2)
+    activation = activation_clustering(images, Read(), clusters, seed=0)
+    spectral = spectral_signatures(images, Read(), clusters, expected_share=POISONS / EACH / 1.5)
+    for found in (activation, spectral):
+        assert np.array_equal(found.judged, own == 0)
+        assert found.scores[:POISONS].min() > found.scores[POISONS:].max()
+    assert np.array_equal(activation.flagged, TRUTH[: EACH + 1])
 
 
 def test_a_set_of_nothing_but_small_clusters_is_not_judged() -> None:

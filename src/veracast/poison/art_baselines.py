@@ -7,11 +7,10 @@ centroids, whose predicted class is the pseudo-label. Both defences read nothing
 module's *last child* for the last hidden layer, which in a Sequential of body and head would be the logits
 (`PyTorchClassifier.get_layers`); ours has the features as its only child.
 
-Settings are ART's documented defaults. Faults of ART 1.20.1 that are gone round, each kept by a test: `spectral_signature_scores` centres what
-it decomposes but not what it projects (algorithm 1 of the paper centres both), so it is given centred features; a class of too few images, or
-of equal ones, is an error, so it is left out; `relative-size` fails on NumPy 2.2 and later where a class splits evenly; `silhouette-scores`
-fails where a small side is loose, and where one is tight never fills in the other side, so that memory as it was found decides. The last
-two are decided here, by ART's thresholds on ART's splits.
+Settings are ART's documented defaults. Where its analyses fail (1.20.1, each kept by a test): a class of too few images, or of equal ones, is an
+error, so it is left out; so is a single class, which is asked otherwise; `relative-size` fails on NumPy 2.2 and later where a class splits
+evenly; `silhouette-scores` fails where a small side is loose, and where one is tight never fills in the other side, so that memory as it was
+found decides (ART's issue 186). These two are decided here, by ART's thresholds on ART's splits.
 
 Importing ART makes a folder ~/.art, and resets the handlers of `logging`; both are ART's own doing.
 """
@@ -75,6 +74,8 @@ def activation_clustering(
     kept, labels = np.unique(clusters.own[judged], return_inverse=True)
     with _seeded(int(stream(seed, "poison", "activation clustering").integers(2**31))):
         defence = defence_of(_classifier(clusters.centroids[kept]), features[judged], labels)
+        if len(kept) == 1:
+            defence.activations_by_class = [features[judged]]  # else ART would look for the second class
         _, clean = defence.detect_poison()
     smaller = np.array(clean) == 0
     flagged, scores = np.zeros(len(labels), dtype=bool), np.zeros(len(labels))
@@ -89,9 +90,14 @@ def activation_clustering(
     return found
 
 
-def spectral_signatures(images: UInt8[np.ndarray, "n h w 3"], encoder_network: nn.Module, clusters: Clusters, *, expected_share: float) -> Suspects:  # fmt: skip
-    """Of every cluster the 1.5 * expected_share with the highest scores, algorithm 1 of Tran et al. 2018: the squared projection of the
+def spectral_signatures(
+    images: UInt8[np.ndarray, "n h w 3"], encoder_network: nn.Module, clusters: Clusters, *, expected_share: float, centred: bool = True
+) -> Suspects:  # fmt: skip
+    """Of every cluster the 1.5 * expected_share with the highest scores. Algorithm 1 of Tran et al. 2018: the squared projection of the
     centred features on their first right singular vector, so scores have the square of a feature's unit.
+
+    centred: as the paper says. Without, as ART and the authors' own code (MadryLab/backdoor_data_poisoning) do: the vector is that of the
+    centred features, what is projected is not centred; an image far along the cluster's mean then scores high for that.
 
     Flagged is what reaches the quantile 1 - 1.5 * expected_share of the scores of its own cluster, by ART's rule: one image at least, everything
     from a share of 2/3 on, and of equal scores all. The paper removes a *number* of images, the same from every class. ART
@@ -108,17 +114,17 @@ def spectral_signatures(images: UInt8[np.ndarray, "n h w 3"], encoder_network: n
     if not judged.any():
         return found
     kept, labels = np.unique(clusters.own[judged], return_inverse=True)
-    centred = features[judged]
-    for label in range(len(kept)):
+    given = features[judged]
+    for label in range(len(kept) if centred else 0):
         mine = labels == label
-        centred[mine] -= centred[mine].mean(axis=0, dtype=np.float64).astype(np.float32)
+        given[mine] -= given[mine].mean(axis=0, dtype=np.float64).astype(np.float32)
     with _seeded(0):
-        defence = defence_of(_classifier(clusters.centroids[kept]), centred, labels, expected_pp_poison=expected_share, eps_multiplier=MULTIPLIER)  # fmt: skip
+        defence = defence_of(_classifier(clusters.centroids[kept]), given, labels, expected_pp_poison=expected_share, eps_multiplier=MULTIPLIER)  # fmt: skip
         _, clean = defence.detect_poison()
     scores = np.zeros(len(labels))
     for label in range(len(kept)):
         mine = labels == label
-        scores[mine] = defence.spectral_signature_scores(centred[mine])[:, 0].astype(np.float64) ** 2
+        scores[mine] = defence.spectral_signature_scores(given[mine])[:, 0].astype(np.float64) ** 2
     found.flagged[judged], found.scores[judged] = np.array(clean) == 0, scores
     return found
 
@@ -177,7 +183,12 @@ def _classifier(centroids: np.ndarray) -> Any:
             return F.normalize(self.features(x)) @ directions.T
 
     return _art("PyTorchClassifier", "art.estimators.classification")(
-        Head(), nn.CrossEntropyLoss(), (centroids.shape[1],), len(centroids), preprocessing=None, device_type="cpu"
+        Head(),
+        nn.CrossEntropyLoss(),
+        (centroids.shape[1],),
+        max(2, len(centroids)),
+        preprocessing=None,
+        device_type="cpu",
     )
 
 
