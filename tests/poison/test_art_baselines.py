@@ -192,7 +192,7 @@ def test_of_every_cluster_the_same_share_is_flagged_and_of_the_highest_scores(sh
 
 
 def test_uncentred_signatures_are_arts_on_encoder_and_head_and_not_the_papers() -> None:
-    """Where ART centres too, with this test failing: `centred` has become needless."""
+    """Should this fail because ART has come to centre too, `centred` is needless."""
     images, clusters = planted()
     found = spectral_signatures(images, Read(), clusters, expected_share=0.1, centred=False)
     report, clean = SpectralSignatureDefense(whole(clusters), pixels(images).numpy(), clusters.own, expected_pp_poison=0.1).detect_poison()  # fmt: skip

@@ -8,7 +8,7 @@ module's *last child* for the last hidden layer, which in a Sequential of body a
 (`PyTorchClassifier.get_layers`); ours has the features as its only child.
 
 Settings are ART's documented defaults. Where its analyses fail (1.20.1, each kept by a test): a class of too few images, or of equal ones, is an
-error, so it is left out; so is a single class, which is asked otherwise; `relative-size` fails on NumPy 2.2 and later where a class splits
+error, so it is left out; a single class is one too, and is asked otherwise; `relative-size` fails on NumPy 2.2 and later where a class splits
 evenly; `silhouette-scores` fails where a small side is loose, and where one is tight never fills in the other side, so that memory as it was
 found decides (ART's issue 186). These two are decided here, by ART's thresholds on ART's splits.
 
