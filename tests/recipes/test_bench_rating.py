@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,20 +143,6 @@ def test_a_fault_in_a_worker_reaches_the_user_and_ends_the_others(
     with pytest.raises(InputError, match=r"dataset.json"):
         run(cheap, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_a_worker_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
-    """Killed, a bench leaves nobody behind who trains for nobody."""
-    worker = "import os, sys; from veracast.recipes.bench_rating import _end_with; parent = os.getppid(); print(os.getpid(), flush=True); _end_with(parent)"
-    starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
-    with subprocess.Popen([sys.executable, "-c", starter], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout is not None
-        pid = int(parent.stdout.readline())
-        parent.kill()
-    until = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
-        assert time.monotonic() < until, "the worker is still there"
-        time.sleep(0.1)
 
 
 def test_units_of_other_code_are_done_again(config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,6 +342,24 @@ def bench_rating(
     _run("bench_rating", given, config, sets, out, as_json=as_json, quiet=quiet, show=benched)
 
 
+@bench_app.command("poison")
+def bench_poison(
+    scale: Annotated[str | None, typer.Option("--scale", help="tiny (default): generated images, one planted and one clean set; small: CIFAR-10, nine planted, three exact, ten clean sets")] = None,
+    data: Annotated[Path | None, typer.Option("--data", help="folder of the real sets; default VERACAST_DATA")] = None,
+    budget: Annotated[bool, typer.Option("--budget", help="say what is left and how long it takes, and stop")] = False,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Every locator, route and baseline of the image audit on planted and clean sets, and what retraining mends.
+
+    Stopped or killed, it goes on where it was. Examples: veracast bench poison · veracast bench poison --scale small --set groups=main,clean ·
+    veracast bench poison --scale small --set groups=unseen
+    """
+    from veracast.cli.output import poison_benched
+
+    given = {"scale": scale, "data": data, "budget_only": budget or None, "seed": seed}
+    _run("bench_poison", given, config, sets, out, as_json=as_json, quiet=quiet, show=poison_benched)
+
+
 @audit_app.command("images")
 def audit_images(
     sources: Annotated[list[Path] | None, typer.Argument(help="folder, list of files (.txt), .npz, .npy, Parquet, tar, images or videos", show_default=False)] = None,

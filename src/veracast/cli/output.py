@@ -6,9 +6,9 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from veracast.core.errors import (
     EXIT_BUG,
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 IN_PROCESSES = ("train",)
 """Recipes that share their work under torchrun; another one would be done as often as there are processes."""
-EXTRAS = {"audit_images": ("poison", ("torch", "safetensors", "jaxtyping", "sklearn"))}
+_POISON = ("torch", "safetensors", "jaxtyping", "sklearn")
+EXTRAS = {"audit_images": ("poison", _POISON), "bench_poison": ("poison,bench", (*_POISON, "art"))}
 """Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
@@ -100,6 +101,51 @@ def benched(record: Record) -> str:
         line = f"  {row['row']:44} {row['mae']:7.3f}  [{row['low']:.3f}, {row['high']:.3f}]  {gap:33}  {mine}{part}"
         lines.append(line.rstrip())
     return "".join(f"{line}\n" for line in lines)
+
+
+def poison_benched(record: Record) -> str:
+    """The tables of the poison bench: rows and locators with their intervals, then the trials with their encoders."""
+    from veracast.core.records import read_table
+
+    if not any(artefact.name == "poison_rows" for artefact in record.artefacts):
+        return ""
+    lines, before = [], None
+    keys = ("recall", "precision", "ap", "top")
+    for row in read_table(record, "poison_rows").iter_rows(named=True):
+        if row["group"] != before:
+            before = row["group"]
+            lines.append(f"\n  {before}: {row['judged']} of {row['sets']} sets judged")
+            lines.append(f"  {'':44} {''.join(f'{key:>22}' for key in keys)}  sets flagged   CPU s")
+        cells = "".join(f"{_with_interval(row, key):>22}" for key in keys)
+        mark = "*" if row["own"] else " "
+        seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
+        lines.append(f" {mark}{row['row']:44} {cells}  {row['sets_flagged']:>12} {seconds:>7}")
+    located = read_table(record, "poison_locators")
+    if located.height:
+        lines.append(f"\n  {'windows in the main setting':44} {'hit':>22}{'IoU':>22}{'CPU s':>8}")
+    for row in located.iter_rows(named=True):
+        lines.append(
+            f"  {row['locator']:44} {_with_interval(row, 'hit'):>22}{_with_interval(row, 'iou'):>22}{row['seconds']:8.0f}"
+        )
+    trials = read_table(record, "poison_trials")
+    if trials.height:
+        lines.append(
+            f"\n  {'encoders, attack success by kNN (probe)':44} {'accuracy':>10}{'suspect':>16}{'control':>16}{'retrained':>16}  less control   took"
+        )
+    for row in trials.iter_rows(named=True):
+        parts = "".join(
+            f"{row[f'{who}attack']:8.3f} ({row[f'{who}linear_attack']:.3f})" for who in ("", "control_", "retrained_")
+        )
+        above = f"[{row['above_low']:+.3f}, {row['above_high']:+.3f}]"
+        lines.append(f"  {row['trial']:44} {row['accuracy']:10.3f}{parts}  {above}  {'yes' if row['took'] else 'no'}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _with_interval(row: Mapping[str, Any], key: str) -> str:
+    """A mean with its interval; a dash where there is none."""
+    if row[key] is None:
+        return "-"
+    return f"{row[key]:.3f} [{row[f'{key}_low']:.2f}, {row[f'{key}_high']:.2f}]"
 
 
 def audited(record: Record) -> str:

@@ -32,7 +32,9 @@ def code_digest(*parts: str) -> str:
     """Hex digest of some of veracast's packages ("data") and files ("data/world.py"): what was computed by other code is computed again."""
     root = Path(__file__).parents[1]
     digest = hashlib.sha256()
-    files = [path for part in parts for path in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))]
+    files = [
+        path for part in parts for path in ([root / part] if part.endswith(".py") else (root / part).rglob("*.py"))
+    ]
     for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()

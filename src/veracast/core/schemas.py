@@ -11,6 +11,12 @@ import polars as pl
 TIME = pl.Datetime("us", "UTC")
 Schema = dict[str, pl.DataType | type[pl.DataType]]
 
+
+def _means(*names: str) -> Schema:
+    """Columns of means over trials, each with its bootstrap 95 % interval; null where no trial has the value."""
+    return {f"{name}{end}": pl.Float64 for name in names for end in ("", "_low", "_high")}
+
+
 ROLES = ("open", "test", "train_cross_fitted")
 """open: horizon not passed yet (the portfolio) · test: backtest on closed videos · train: rated by folds that never saw it."""
 
@@ -272,6 +278,58 @@ CLUSTER_MAP: Schema = {
     "poisoned": pl.Boolean,
 }
 
+POISON_ROWS: Schema = {
+    "group": pl.String,  # main | exact | clean | unseen: THREAT
+    "row": pl.String,  # route, and the locator it stands behind
+    "own": pl.Boolean,  # what the audit does by default
+    "sets": pl.Int64,
+    "judged": pl.Int64,  # clean, or their encoder took the backdoor; means are over these
+    **_means(
+        "recall", "precision", "ap", "top", "flagged", "seconds"
+    ),  # top: share of poisons among the 20 most suspect; flagged: images
+    "sets_flagged": pl.Int64,  # with one image flagged or more
+    "sets_flagged_low": pl.Float64,  # share, Wilson 95 %
+    "sets_flagged_high": pl.Float64,
+}
+
+POISON_LOCATORS: Schema = {
+    "group": pl.String,
+    "locator": pl.String,
+    "trials": pl.Int64,  # whose encoder took the backdoor
+    **_means("hit", "iou", "seconds"),  # hit: share of windows that cover half of the patch
+}
+
+POISON_TRIALS: Schema = {
+    "group": pl.String,
+    "threat": pl.String,
+    "trial": pl.String,
+    "seed": pl.Int64,
+    "target": pl.Int64,
+    "family": pl.String,
+    "paste": pl.String,
+    "edge_px": pl.Int64,
+    "rate": pl.Float64,
+    "took": pl.Boolean,  # above_low is more than .10
+    "above_low": pl.Float64,  # attack success less the control's, bootstrap 95 % over test images
+    "above_high": pl.Float64,
+    "removed": pl.Int64,  # images that the audit flagged, left out of the second training
+    "left_low": pl.Float64,  # the same difference after retraining
+    "left_high": pl.Float64,
+    **{
+        f"{encoder}{key}": pl.Float64
+        for encoder in ("", "control_", "retrained_")
+        for key in (
+            "accuracy",
+            "triggered_accuracy",
+            "attack",
+            "base",
+            "linear_accuracy",
+            "linear_attack",
+            "linear_base",
+        )
+    },
+}
+
 REJECTS: Schema = {
     "file": pl.String,
     "record": pl.String,  # key, row number or byte offset
@@ -299,6 +357,9 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "patches": PATCHES,
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
+    "poison_rows": POISON_ROWS,
+    "poison_locators": POISON_LOCATORS,
+    "poison_trials": POISON_TRIALS,
     "rejects": REJECTS,
 }
 

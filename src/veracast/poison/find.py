@@ -78,6 +78,20 @@ class FoundPatch(NamedTuple):
     effect: Effect
 
 
+class Located(NamedTuple):
+    """A window in each of some images: images (m,), their indices; boxes (m, 4): left, top, width, height."""
+
+    images: Int[np.ndarray, " m"]
+    boxes: Int[np.ndarray, "m 4"]
+
+
+class Agreed(NamedTuple):
+    """patches: by the order in which they were found. ratio: of the consensus that was left at the end."""
+
+    patches: tuple[FoundPatch, ...]
+    ratio: float
+
+
 @dataclass(frozen=True)
 class PoisonFindings:
     """patches: by the order in which they were found. ratio: of the consensus that was left at the end. scores (n,): likeness to the
@@ -111,24 +125,32 @@ def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, con
     with progress.step("encode and cluster"):
         features = unit(encode(images))
         clusters = cluster(features, seed=seed)
-    looked_at = _looked_at(clusters.own, config, seed)
-    maps = activation_maps(encode, images[looked_at], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
+    chosen = looked_at(clusters.own, config.sample, seed=seed)
+    maps = activation_maps(encode, images[chosen], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
     boxes = best_windows(maps, config.mask.windows_px).boxes
-    search = _Search(images, clusters.own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
-    patches, ratio = search.run(looked_at, boxes, progress)
+    patches, ratio = find_in_windows(images, encode, features, clusters.own, Located(chosen, boxes), config, seed=seed, progress=progress)  # fmt: skip
     scores = np.zeros(len(images))
     for found in patches:
         scores[found.images] = np.maximum(scores[found.images], found.likeness)
-    return PoisonFindings(tuple(patches), ratio, scores, looked_at, boxes, maps, clusters)
+    return PoisonFindings(patches, ratio, scores, chosen, boxes, maps, clusters)
 
 
-def _looked_at(own: np.ndarray, config: FindConfig, seed: int) -> np.ndarray:
-    """Images that are masked: all, or as many of each cluster as its share of the set."""
-    if not 0 < config.sample < len(own):
+def find_in_windows(
+    images: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dim"], own: Int[np.ndarray, " n"], located: Located, config: FindConfig, *, seed: int, progress: Progress = SILENT
+) -> Agreed:  # fmt: skip
+    """The search behind any locator: features of length 1 of all images, their clusters, and a window of some of them."""
+    search = _Search(images, own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
+    patches, ratio = search.run(located.images, located.boxes, progress)
+    return Agreed(tuple(patches), ratio)
+
+
+def looked_at(own: Int[np.ndarray, " n"], sample: int, *, seed: int) -> Int[np.ndarray, " m"]:
+    """Images whose windows are located: all for a sample of 0, or as many of each cluster as its share of the set."""
+    if not 0 < sample < len(own):
         return np.arange(len(own))
     order = stream(seed, "poison", "sample").permutation(len(own))
     by_cluster = order[np.argsort(own[order], kind="stable")]
-    steps = np.linspace(0, len(own) - 1, config.sample).round().astype(np.int64)
+    steps = np.linspace(0, len(own) - 1, sample).round().astype(np.int64)
     return np.sort(by_cluster[steps])
 
 

@@ -112,7 +112,7 @@ def draw_set(trial: Trial, pool: Pool) -> TrialSet:
     each, rng = trial.images // len(classes), stream(trial.seed, "poison", "trial")
     parts = [rng.permutation(np.flatnonzero(pool.labels == label))[:each] for label in classes]
     if short := [int(label) for label, part in zip(classes, parts, strict=True) if len(part) < each]:
-        raise InputError(f"fewer than {each} pictures of class {short[0]}", remedy="ask for fewer images")
+        raise InputError(f"fewer than {each} pictures of class {short[0]}", file=f"{trial.source} images", remedy="ask for fewer images")  # fmt: skip
     mine = np.sort(np.concatenate(parts))
     images, labels = pool.images[mine], pool.labels[mine]
     if trial.attacks:
@@ -130,9 +130,14 @@ def encoder_of(trial: Trial, images: np.ndarray, config: SSLConfig, work: Path, 
 def encoder_folder(trial: Trial, images: np.ndarray, config: SSLConfig, work: Path) -> Path:
     """work/encoders/NAME-DIGEST."""
     decides = {key: value for key, value in to_dict(config).items() if key not in RUNNING}
-    pictures = hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
-    facts = json.dumps([decides, pictures, trial.seed, code_digest(*TRAINING_CODE)], sort_keys=True)
-    return work / "encoders" / f"{trial.name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+    facts = json.dumps([decides, pictures_digest(images), trial.seed, code_digest(*TRAINING_CODE)], sort_keys=True)
+    name = trial.name.replace(" ", "-").replace("%", "percent")
+    return work / "encoders" / f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def pictures_digest(images: UInt8[np.ndarray, "n h w 3"]) -> str:
+    """Hex digest of their pixels."""
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def success_of(encoder: Encoder, known: np.ndarray, labels: np.ndarray, pool: Pool, attack: Attack) -> Success:
@@ -147,17 +152,20 @@ def success_of(encoder: Encoder, known: np.ndarray, labels: np.ndarray, pool: Po
     near, near_patched = (knn_predict(z, labels, asked, k=NEIGHBOURS) for asked in (plain_z, patched_z))
     probe = fit_linear_probe(z, labels)
     linear, linear_patched = probe.predict(plain_z), probe.predict(patched_z)
-    share = lambda hits: float(np.mean(hits))  # noqa: E731
     return Success(
-        accuracy=share(near == truth),
-        triggered_accuracy=share(near_patched == truth),
-        attack=share(near_patched[others] == attack.target),
-        base=share(near[others] == attack.target),
-        linear_accuracy=share(linear == truth),
-        linear_attack=share(linear_patched[others] == attack.target),
-        linear_base=share(linear[others] == attack.target),
+        accuracy=_share(near == truth),
+        triggered_accuracy=_share(near_patched == truth),
+        attack=_share(near_patched[others] == attack.target),
+        base=_share(near[others] == attack.target),
+        linear_accuracy=_share(linear == truth),
+        linear_attack=_share(linear_patched[others] == attack.target),
+        linear_base=_share(linear[others] == attack.target),
         taken=near_patched[others] == attack.target,
     )
+
+
+def _share(hits: np.ndarray) -> float:
+    return float(hits.mean())
 
 
 def above_control(taken: np.ndarray, control: np.ndarray, *, seed: int) -> Interval:

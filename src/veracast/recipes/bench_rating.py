@@ -15,9 +15,7 @@ import shutil
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -29,6 +27,7 @@ from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.files import cache_folder, code_digest, new_folder, write_json
 from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.records import Record, RunWriter
+from veracast.core.workers import side_by_side
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
@@ -238,38 +237,18 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
             _run_unit(unit, config)
             advance(1)
         return
-    spawn = get_context("spawn")
     settings = replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
     order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
-    with (
-        spawn.Manager() as manager,
-        ProcessPoolExecutor(config.workers, mp_context=spawn, initializer=_begin, initargs=(os.getpid(),)) as pool,
-    ):
-        stop = manager.Event()
-        waiting = {pool.submit(_run_group, *key, [u.entry.name for u in groups[key]], settings, stop) for key in order}
-        try:
-            finished = 0
-            while waiting:
-                done, waiting = wait(waiting, timeout=2.0, return_when=FIRST_COMPLETED)
-                now = sum(unit.place.is_file() for unit in left)
-                advance(now - finished)
-                finished = now
-                for future in done:
-                    future.result()
-        finally:
-            stop.set()  # whoever still runs ends after its unit
+    finished = 0
 
+    def look() -> None:
+        nonlocal finished
+        now = sum(unit.place.is_file() for unit in left)
+        advance(now - finished)
+        finished = now
 
-def _begin(parent: int) -> None:
-    """Of a worker: one thread for its work, and an eye on the process that started it, without which nobody waits for it."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(2.0)
-    os._exit(1)
+    tasks = [(*key, [unit.entry.name for unit in groups[key]], settings) for key in order]
+    side_by_side(_run_group, tasks, workers=config.workers, look=look)
 
 
 def _run_group(

@@ -1,0 +1,463 @@
+"""`veracast bench poison`: every locator, route and baseline on planted and clean image sets, and what retraining without the found images mends.
+
+    trials (poison/trials.py) -> encoder, trained on the suspect set -> windows by every locator -> flagged images by every row (poison/contest.py)
+      -> encoder trained again without what the audit flagged -> attack success beside that of a clean encoder under the same trigger
+
+A row whose encoder did not take the backdoor proves nothing about a detector: it is marked, and left out of the means. "Took": the 95 %
+interval of attack success less the clean control's lies above ten points. Every piece of work (a trial's encoder, locator, row, success) leaves a
+file in the work folder, named by all that decides it: a bench that was stopped goes on where it was. The table says whatever comes out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import polars as pl
+
+from veracast.core.config import to_dict
+from veracast.core.errors import ConfigError
+from veracast.core.files import cache_folder, code_digest, write_json
+from veracast.core.progress import SILENT, Advance, Progress
+from veracast.core.records import Record, RunWriter
+from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
+from veracast.core.seeds import stream
+from veracast.core.statistics import bootstrap_interval, wilson_interval
+from veracast.core.workers import side_by_side
+from veracast.poison.attacks import Attack, Family
+from veracast.poison.contest import LOCATORS, ROWS, SHORT, Row, localise, outcome, scene
+from veracast.poison.find import FindConfig
+from veracast.poison.ssl import SSLConfig
+from veracast.poison.trials import (
+    Pool,
+    Source,
+    Success,
+    Trial,
+    above_control,
+    draw_set,
+    encoder_folder,
+    encoder_of,
+    open_pool,
+    pictures_digest,
+    success_of,
+)
+from veracast.recipes.audit_images import SENSITIVE
+
+Group = Literal["main", "exact", "clean", "unseen"]
+GROUPS: Mapping[str, tuple[Group, ...]] = {"tiny": ("main", "clean"), "small": ("main", "exact", "clean")}
+TOOK = 0.10  # attack success above the control's, at the lower end of its interval
+TRAIN_S = 1.5e-3  # of CPU for an image and epoch
+ROW_S = {"consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
+LOCATE_S, SUCCESS_S = 15e-3, 5e-3
+"""Rough cost for the budget that is printed first, in CPU-seconds for an image: of rows, of an image whose windows are located, of attack success."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """scale: tiny = generated images, one planted and one clean set; small = CIFAR-10, three targets x three seeds, ten clean sets.
+
+    The defaults of attack and seeds are the scale's. seeds: of planted sets; the first clean sets have the same ones. groups: main = jittered
+    pastes, exact, clean, unseen = families, sizes and rates that no threshold was fixed on.
+    """
+
+    scale: Literal["tiny", "small"] = "tiny"
+    groups: tuple[Group, ...] = ()  # empty = what the scale has
+    seeds: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
+    clean: int = 0  # sets
+    images: int = 0
+    family: Family = "cells"
+    edge_px: int = 0
+    rate: float = 0.0
+    data: Path | None = None  # folder of the real sets; default VERACAST_DATA
+    work: Path | None = None  # encoders and pieces; default in the cache
+    train: SSLConfig = SENSITIVE
+    find: FindConfig = FindConfig()
+    workers: int = 2  # trials side by side, one thread each; 1 = all in this process
+    budget_only: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.workers < 1 or self.clean < 0 or self.images < 0:
+            raise ConfigError([f"workers {self.workers}, clean {self.clean}, images {self.images}: expected 1, 0 and 0 or more"])  # fmt: skip
+
+
+class Scale(NamedTuple):
+    """What a scale stands for, where the config does not say."""
+
+    source: Source
+    seeds: tuple[int, ...]
+    targets: tuple[int, ...]
+    clean: int
+    images: int
+    edge_px: int
+    rate: float
+
+
+SCALES = {
+    "tiny": Scale("generated", (11,), (0,), 1, 2000, 12, 0.06),
+    "small": Scale("cifar", (11, 12, 13), (0, 3, 6), 10, 5000, 10, 0.05),
+}
+
+
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
+    """Run what is left of the bench; tables `poison_rows`, `poison_locators` and `poison_trials`. InputError without the real images."""
+    config = _filled(config)
+    with RunWriter("bench-poison", out, config=to_dict(config), seed=config.seed) as writer:
+        pool = _pool(config)
+        bench = _Bench(config, pool)
+        writer.input_digest(SCALES[config.scale].source, bench.pictures, planted_backdoor=True)
+        left, budget = bench.left()
+        trials, rows = len(bench.trials), len(ROWS)
+        words = f"{trials} image sets, up to {rows} rows each, {len(left)} sets left, about {budget / config.workers / 60:.0f} minutes on {config.workers} idle cores"  # fmt: skip
+        if config.budget_only:
+            counts = {"trials": trials, "left": len(left), "budget_s": round(budget / config.workers)}
+            return writer.finish(status="ok", verdict=words, counts=counts)
+        with progress.step(words, total=bench.pieces()) as advance:
+            bench.go(left, advance)
+        facts = bench.trial_rows()
+        tables = bench.row_table(facts)
+        locators = bench.locator_table(facts)
+        for name, found, schema in (("poison_rows", tables, POISON_ROWS), ("poison_locators", locators, POISON_LOCATORS), ("poison_trials", facts, POISON_TRIALS)):  # fmt: skip
+            writer.table(name, name, pl.DataFrame(found, schema=schema))
+        took = [row for row in facts if row["took"]]
+        counts = {"trials": trials, "planted": len(facts), "took": len(took)}
+        return writer.finish(status="ok", verdict=_verdict(facts, tables), counts=counts)
+
+
+def _filled(config: Config) -> Config:
+    """With what the scale stands for, so that the record says all."""
+    scale = SCALES[config.scale]
+    return replace(
+        config,
+        groups=config.groups or GROUPS[config.scale],
+        seeds=config.seeds or scale.seeds,
+        targets=config.targets or scale.targets,
+        clean=config.clean or scale.clean,
+        images=config.images or scale.images,
+        edge_px=config.edge_px or scale.edge_px,
+        rate=config.rate or scale.rate,
+        train=replace(config.train, threads=1),
+    )
+
+
+def _pool(config: Config) -> Pool:
+    data = config.data or (Path(os.environ["VERACAST_DATA"]) if "VERACAST_DATA" in os.environ else None)
+    return open_pool(SCALES[config.scale].source, data, images=2 * config.images, seed=config.seed)
+
+
+def unseen(attack: Attack) -> dict[str, tuple[Attack, ...]]:
+    """Threats that no threshold was fixed on, each a change of the main attack."""
+    other = replace(attack, target=(attack.target + 5) % 10, seed=attack.seed + 1)
+    return {
+        "gradient": (replace(attack, family="gradient"),),
+        "symmetric": (replace(attack, family="symmetric"),),
+        "stripes": (replace(attack, family="stripes"),),
+        "5 px": (replace(attack, edge_px=5),),
+        "blended": (replace(attack, paste="blended"),),
+        "rate 1 %": (replace(attack, rate=0.01),),
+        "rate 0.5 %": (replace(attack, rate=0.005),),
+        "fixed place": (replace(attack, place="fixed"),),
+        "two triggers": (attack, other),
+    }
+
+
+def trials_of(config: Config) -> list[Trial]:
+    """All sets of a filled config, those whose encoders are controls among the first."""
+    source: Source = SCALES[config.scale].source
+
+    def trial(group: str, seed: int, *attacks: Attack) -> Trial:
+        return Trial(group, seed, attacks, config.images, source)
+
+    def attack(seed: int, target: int) -> Attack:
+        return Attack(config.family, config.edge_px, config.rate, target, seed=10 * seed + target)
+
+    planted = [trial("main", seed, attack(seed, target)) for seed in config.seeds for target in config.targets]
+    one_each = [(seed, config.targets[k % len(config.targets)]) for k, seed in enumerate(config.seeds)]
+    exact = [trial("exact", seed, replace(attack(seed, target), paste="exact")) for seed, target in one_each]
+    last = max(config.seeds)
+    seeds = [*config.seeds, *range(last + 1, last + 1 + config.clean)][: config.clean]
+    clean = [trial("clean", seed) for seed in seeds]
+    own = attack(config.seeds[0], config.targets[0])
+    others = [trial(name, config.seeds[0], *attacks) for name, attacks in unseen(own).items()]
+    by_group: dict[Group, list[Trial]] = {"main": planted, "clean": clean, "exact": exact, "unseen": others}
+    return [one for group, trials in by_group.items() if group in config.groups for one in trials]
+
+
+class _Bench:
+    """The trials of a config, and where their pieces lie."""
+
+    def __init__(self, config: Config, pool: Pool) -> None:
+        self.config, self.pool = config, pool
+        self.work = config.work or cache_folder("bench") / "poison"
+        self.trials = trials_of(config)
+        self.code = code_digest("poison", "models/loop.py")
+        self.pictures = pictures_digest(pool.images)
+
+    def folder(self, trial: Trial) -> Path:
+        """Of a trial's pieces: named by everything that decides them."""
+        facts = [asdict(trial), to_dict(self.config.train), to_dict(self.config.find), self.code, self.pictures]
+        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
+        return self.work / "pieces" / f"{trial.name}-{digest}".replace(" ", "-").replace("%", "percent")
+
+    def names(self, trial: Trial) -> list[str]:
+        """Of the files of a finished trial."""
+        whole = trial.group == "main"
+        rows = [f"row {row.name}" for row in rows_of(trial)]
+        located = [f"windows {name}" for name in LOCATORS] if whole else []
+        return [*rows, *located, *(f"success {k}" for k in range(len(trial.attacks)))]
+
+    def left(self) -> tuple[list[Trial], float]:
+        """Trials that are not finished, and the CPU-seconds they take."""
+        found, seconds = [], 0.0
+        for trial in self.trials:
+            missing = [name for name in self.names(trial) if not self.piece(trial, name).is_file()]
+            if missing:
+                found.append(trial)
+                seconds += self.cost(trial, missing)
+        return found, seconds
+
+    def cost(self, trial: Trial, missing: Sequence[str]) -> float:
+        """CPU-seconds of some pieces of a trial, its trainings with them where they are not there yet."""
+        encoder = encoder_folder(trial, draw_set(trial, self.pool).planted.images, self.config.train, self.work)
+        training = TRAIN_S * trial.images * self.config.train.epochs
+        again = 0.9 * training if trial.attacks and any(name.startswith("success") for name in missing) else 0.0
+        seconds = again + (0.0 if (encoder / "encoder").is_dir() else training)
+        sample = min(self.config.find.sample or trial.images, trial.images)
+        for kind, name in (piece.split(" ", 1) for piece in missing):
+            if kind == "row":
+                seconds += ROW_S[name.split(" · ")[0]] * trial.images
+            else:
+                seconds += LOCATE_S * sample if kind == "windows" else SUCCESS_S * trial.images
+        return seconds
+
+    def pieces(self) -> int:
+        return sum(len(self.names(trial)) for trial in self.trials)
+
+    def piece(self, trial: Trial, name: str) -> Path:
+        return self.folder(trial) / f"{name}.json".replace(" ", "-").replace("·", "by").replace(",", "")
+
+    def read(self, trial: Trial, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.piece(trial, name).read_text(encoding="utf-8"))
+        return found
+
+    def go(self, left: Sequence[Trial], advance: Advance) -> None:
+        """What is left: encoders and rows first, then attack success, which asks the encoders of other trials too."""
+        finished = 0
+
+        def look() -> None:
+            nonlocal finished
+            now = sum(self.piece(trial, name).is_file() for trial in self.trials for name in self.names(trial))
+            advance(now - finished)
+            finished = now
+
+        look()
+        seeds = {trial.seed for trial in left if trial.attacks}
+        controls = [
+            replace(trial, group="clean", attacks=()) for trial in {t.seed: t for t in left if t.seed in seeds}.values()
+        ]
+        for work, trials in (
+            (_train, [*left, *(c for c in controls if c not in left)]),
+            (_judge, left),
+            (_succeed, [t for t in left if t.attacks]),
+        ):
+            if self.config.workers == 1 or len(trials) < 2:
+                for trial in trials:
+                    work(trial, self.config, threading.Event())
+                    look()
+            else:
+                side_by_side(work, [(trial, self.config) for trial in trials], workers=self.config.workers, look=look)
+        look()
+
+    def trial_rows(self) -> list[dict[str, Any]]:
+        """A line of `poison_trials` for every attack of every planted trial."""
+        found = []
+        for trial in self.trials:
+            for k, attack in enumerate(trial.attacks):
+                facts = {"group": _group(trial), "threat": trial.group, "trial": trial.name}
+                facts |= {key: value for key, value in asdict(attack).items() if key in POISON_TRIALS}
+                found.append(facts | {"seed": trial.seed} | self.read(trial, f"success {k}"))
+        return found
+
+    def row_table(self, facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Lines of `poison_rows`: means over the trials that took the backdoor, false alarms over the clean ones."""
+        took = Counter(row["trial"] for row in facts if row["took"])
+        lines = []
+        for group in dict.fromkeys(_group(trial) for trial in self.trials):
+            mine = [trial for trial in self.trials if _group(trial) == group]
+            judged = [trial for trial in mine if not trial.attacks or took[trial.name] == len(trial.attacks)]
+            for row in rows_of(mine[0]):
+                pieces = [self.read(trial, f"row {row.name}") for trial in judged]
+                lines.append(_row_line(group, row.name, row.own, len(mine), pieces, self.config.seed))
+        return lines
+
+    def locator_table(self, facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Lines of `poison_locators`."""
+        took = {row["trial"] for row in facts if row["took"]}
+        lines = []
+        judged = [trial for trial in self.trials if trial.group == "main" and trial.name in took]
+        for name in LOCATORS if judged else ():
+            pieces = [self.read(trial, f"windows {name}") for trial in judged]
+            line: dict[str, Any] = {"group": "main", "locator": name, "trials": len(pieces)}
+            for key in ("hit", "iou", "seconds"):
+                line |= _mean(key, [piece[key] for piece in pieces], self.config.seed)
+            lines.append(line)
+        return lines
+
+
+def rows_of(trial: Trial) -> tuple[Row, ...]:
+    """All rows for the main setting, the short list for the others."""
+    return ROWS if trial.group == "main" else SHORT
+
+
+def _group(trial: Trial) -> str:
+    return trial.group if trial.group in ("main", "exact", "clean") else f"unseen: {trial.group}"
+
+
+def _train(trial: Trial, config: Config, stop: threading.Event) -> None:
+    """The encoder of a trial's images."""
+    bench = _Bench(config, _pool(config))
+    encoder_of(trial, draw_set(trial, bench.pool).planted.images, config.train, bench.work)
+
+
+def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
+    """Windows by every locator that is asked for, and what every row flags."""
+    bench = _Bench(config, _pool(config))
+    one = draw_set(trial, bench.pool)
+    encoder = encoder_of(trial, one.planted.images, config.train, bench.work)
+    given = scene(one, encoder, config.find, seed=trial.seed)
+    missing = [name for name in bench.names(trial) if not bench.piece(trial, name).is_file()]
+    for name in (None, *LOCATORS):
+        rows = [row for row in rows_of(trial) if row.locator == name and f"row {row.name}" in missing]
+        asked = f"windows {name}" in missing
+        if stop.is_set() or not (rows or asked):
+            continue
+        windows, seconds = None, 0.0
+        if name is not None:
+            windows, met = localise(given, name)
+            seconds = met.seconds
+            if asked:
+                _write(bench.piece(trial, f"windows {name}"), met._asdict())
+        for row in rows:
+            found = outcome(given, row, windows)
+            facts = _scores(found.flagged, found.scores, given.poisoned)
+            facts |= {
+                "top": found.top,
+                "patches": found.patches,
+                "overlays": found.overlays,
+                "seconds": found.seconds + seconds,
+            }
+            _write(bench.piece(trial, f"row {row.name}"), facts | {"images": np.flatnonzero(found.flagged).tolist()})
+
+
+def _scores(flagged: np.ndarray, scores: np.ndarray, poisoned: np.ndarray) -> dict[str, Any]:
+    """Recall, precision and average precision; None where there is nothing to recall, or nothing was flagged."""
+    from sklearn.metrics import average_precision_score  # type: ignore[import-untyped]
+
+    found, hits = int(flagged.sum()), int((flagged & poisoned).sum())
+    planted = int(poisoned.sum())
+    return {
+        "flagged": found,
+        "recall": hits / planted if planted else None,
+        "precision": hits / found if found else None,
+        "ap": float(average_precision_score(poisoned, scores)) if planted else None,
+    }
+
+
+def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
+    """Attack success of the suspect encoder, the clean control and the encoder that was trained again, for every attack of a trial."""
+    bench = _Bench(config, _pool(config))
+    one = draw_set(trial, bench.pool)
+    images = one.planted.images
+    control_trial = replace(trial, group="clean", attacks=())
+    control = draw_set(control_trial, bench.pool)
+    own = next(row for row in ROWS if row.own)
+    kept = np.setdiff1d(np.arange(len(images)), bench.read(trial, f"row {own.name}")["images"])
+    suspect = encoder_of(trial, images, config.train, bench.work)
+    again = suspect
+    if len(kept) < len(images):
+        again = encoder_of(replace(trial, group=f"{trial.group} kept"), images[kept], config.train, bench.work)
+    clean = encoder_of(control_trial, control.planted.images, config.train, bench.work)
+    for k, attack in enumerate(trial.attacks):
+        if stop.is_set():
+            return
+        before = success_of(suspect, images, one.labels, bench.pool, attack)
+        under = success_of(clean, control.planted.images, control.labels, bench.pool, attack)
+        after = success_of(again, images[kept], one.labels[kept], bench.pool, attack)
+        _write(
+            bench.piece(trial, f"success {k}"),
+            _beside(before, under, after, removed=len(images) - len(kept), seed=trial.seed),
+        )
+
+
+def _beside(before: Success, control: Success, after: Success, *, removed: int, seed: int) -> dict[str, Any]:
+    """Before and after, each beside the control."""
+    facts: dict[str, Any] = {"removed": removed}
+    for name, one in (("", before), ("control_", control), ("retrained_", after)):
+        facts |= {f"{name}{key}": value for key, value in asdict(one).items() if key != "taken"}
+    above, left = (above_control(one.taken, control.taken, seed=seed) for one in (before, after))
+    facts |= {"above_low": above.low, "above_high": above.high, "left_low": left.low, "left_high": left.high}
+    return facts | {"took": above.low > TOOK}
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(
+        path, {key: None if isinstance(value, float) and value != value else value for key, value in facts.items()}
+    )
+
+
+def _row_line(
+    group: str, name: str, own: bool, sets: int, pieces: Sequence[Mapping[str, Any]], seed: int
+) -> dict[str, Any]:
+    """A line of `poison_rows`."""
+    line: dict[str, Any] = {"group": group, "row": name, "own": own, "sets": sets, "judged": len(pieces)}
+    for key in ("recall", "precision", "ap", "top", "flagged", "seconds"):
+        line |= _mean(key, [piece[key] for piece in pieces], seed)
+    alarms = sum(piece["flagged"] > 0 for piece in pieces)
+    interval = wilson_interval(alarms, len(pieces)) if pieces else None
+    line |= {
+        "sets_flagged": alarms,
+        "sets_flagged_low": interval and interval.low,
+        "sets_flagged_high": interval and interval.high,
+    }
+    return line
+
+
+def _mean(key: str, values: Sequence[float | None], seed: int) -> dict[str, float | None]:
+    """Mean over trials with its bootstrap interval; values that do not exist are left out, all None without any."""
+    known = np.array([value for value in values if value is not None], dtype=np.float64)
+    if not len(known):
+        return {key: None, f"{key}_low": None, f"{key}_high": None}
+    interval = bootstrap_interval(known, rng=stream(seed, "bench-poison", key))
+    return {key: float(known.mean()), f"{key}_low": interval.low, f"{key}_high": interval.high}
+
+
+def _verdict(facts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
+    """How the audit did in the main setting and on clean sets."""
+    said = []
+    main = [row for row in facts if row["group"] == "main"]
+    own = {row["group"]: row for row in rows if row["own"]}
+    if main:
+        took = [row for row in main if row["took"]]
+        said.append(f"{len(took)} of {len(main)} encoders took the backdoor")
+        if took:
+            line = own["main"]
+            precision = "none flagged" if line["precision"] is None else f"precision {line['precision']:.3f}"
+            after, control = (
+                float(np.mean([row[key] for row in took])) for key in ("retrained_attack", "control_attack")
+            )
+            said.append(
+                f"recall {line['recall']:.3f}, {precision}; attack success {np.mean([r['attack'] for r in took]):.3f}, {after:.3f} after retraining, {control:.3f} of the control"
+            )
+    if "clean" in own:
+        said.append(f"{own['clean']['sets_flagged']} of {own['clean']['judged']} clean sets flagged")
+    return "; ".join(said) or "nothing was judged"
