@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from veracast.core.errors import ConfigError
-from veracast.poison.masking import MaskConfig, activation_maps, best_windows, masked, spread, squares, unit
+from veracast.poison.masking import MaskConfig, activation_maps, best_windows, masked, relative, spread, squares, unit
 
 DRAW = np.random.default_rng(0)
 
@@ -36,7 +36,7 @@ def test_a_grid_reaches_the_last_row_and_random_squares_stay_inside() -> None:
 
 def test_what_is_hidden_has_the_mean_colour(images: np.ndarray) -> None:
     hidden = np.array([[0, 0, 2, 2], [14, 15, 2, 1]])
-    found = masked(images, hidden)
+    found = masked(images, hidden, "mean")
     assert found.shape == (6, 16, 16, 3)
     assert (
         found[2, :2, :2].tolist() == [[np.rint(images[1].mean(axis=(0, 1))).tolist()] * 2] * 2
@@ -89,3 +89,34 @@ def test_settings_that_hide_nothing_are_faults() -> None:
     with pytest.raises(ConfigError, match="edge_px and windows_px are 0"):
         MaskConfig(edge_px=0)
     assert unit(np.zeros((1, 3))).tolist() == [[0, 0, 0]]
+
+
+def test_a_hidden_square_goes_on_as_its_border_does() -> None:
+    across = np.broadcast_to((np.arange(16) * 10)[None, None, :, None], (2, 16, 16, 3)).astype(np.uint8)
+    for ground in (across, across.transpose(0, 2, 1, 3), np.full((2, 16, 16, 3), 77, dtype=np.uint8)):
+        patched = ground.copy()
+        patched[:, 5:9, 3:8] = 255
+        assert np.array_equal(
+            masked(patched, np.array([[3, 5, 5, 4]])), ground
+        )  # slopes and plain ground come back whole
+    corner = masked(across, np.array([[0, 0, 3, 4]]))[0]
+    x, y = np.arange(1, 4) / 4, np.arange(1, 5) / 5
+    x, y = np.minimum(x, 1 - x)[None], np.minimum(y, 1 - y)[:, None]
+    mixed = (30 / x + across[0, 4, :3, 0] / y) / (1 / x + 1 / y)  # 30: the pixel to the right; the row below
+    assert np.array_equal(corner[:4, :3, 0], np.rint(mixed)) and np.array_equal(corner[4:], across[0, 4:])
+    assert np.array_equal(
+        masked(across, np.array([[0, 0, 16, 2]]))[0, 0, :, 1], across[0, 2, :, 1]
+    )  # nothing at the sides
+    assert (masked(across, np.array([[0, 0, 16, 16]])) == 75).all()  # nothing around: the mean
+
+
+def test_relative_maps_say_what_stands_out_against_other_images() -> None:
+    usual = np.ones((40, 8, 8), dtype=np.float32)
+    usual[:, 2:6, 2:6] = 10  # the middle of any image
+    usual[7, :3, :3] = 5  # here a corner besides
+    found = relative(usual)
+    assert (best_windows(usual[7:8], (3,)).boxes[0, :2] >= 2).all()
+    assert best_windows(found[7:8], (3,)).boxes[0].tolist() == [0, 0, 3, 3]
+    assert found.mean(axis=0) == pytest.approx(np.ones((8, 8)), abs=1e-5)
+    assert np.array_equal(relative(usual[:29]), usual[:29])
+    assert np.array_equal(relative(np.zeros((30, 4, 4), dtype=np.float32)), np.zeros((30, 4, 4)))

@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from veracast.core.seeds import stream
-from veracast.poison.art_baselines import Suspects, activation_clustering, spectral_signatures
+from veracast.poison.art_baselines import Analysis, Suspects, activation_clustering, spectral_signatures
 from veracast.poison.block_hash import recurring_blocks
 from veracast.poison.classifier import ClassifierConfig, classify, kept_out
 from veracast.poison.clusters import Clusters, cluster
@@ -33,8 +33,15 @@ from veracast.poison.trials import TrialSet
 
 TOP = 20  # candidates of the classifiers, and images whose share of poisons is told
 RANDOM_MASKS = 121  # as many as the grid has
-SEVERAL_PX = (6, 8, 10, 12)
-Route = Literal["consensus", "classifiers", "block hash", "activation clustering", "spectral signatures"]
+Route = Literal[
+    "consensus",
+    "classifiers",
+    "block hash",
+    "activation clustering",
+    "activation clustering, by silhouette",
+    "spectral signatures",
+]
+EXPECTED_SHARE = 0.33  # of poisons in a class, ART's default of spectral signatures: the true one is nobody's to know
 
 
 @dataclass(frozen=True)
@@ -70,13 +77,16 @@ Locate = Callable[[Scene], Windows]
 """Windows of the scene's sample, in its order."""
 
 
-def _masks(effect: Effect, *, at_random: bool = False, sizes: tuple[int, ...] = ()) -> Locate:
+def _masks(effect: Effect, *, at_random: bool = False, plain: bool = True) -> Locate:
+    """plain: squares of the mean colour, and maps as they are; the published idea. Else as the audit does by default."""
+
     def locate(given: Scene) -> Windows:
         config = replace(given.config.mask, effect=effect)
+        config = replace(config, fill="mean", relative=False) if plain else config
         config = replace(config, stride=0, random=RANDOM_MASKS) if at_random else config
         rng = stream(given.seed, "poison", "masks")
         maps = activation_maps(given.encoder.encode, given.images[given.sample], config, rng=rng, centroids=given.clusters.centroids)  # fmt: skip
-        return best_windows(maps, sizes or config.windows_px)
+        return best_windows(maps, config.windows_px)
 
     return locate
 
@@ -109,8 +119,8 @@ DISPLACEMENT, SOFT, LAST, EARLY, RANDOM, ORACLE = (
     "windows on the patch",
 )
 LOCATORS: Mapping[str, Locate] = {
-    DISPLACEMENT: _masks("displacement"),
-    "masks, displacement, several sizes": _masks("displacement", sizes=SEVERAL_PX),
+    DISPLACEMENT: _masks("displacement", plain=False),
+    "masks, displacement, mean colour": _masks("displacement"),
     "masks, hard": _masks("hard"),
     SOFT: _masks("soft"),
     "masks at random, soft": _masks("soft", at_random=True),
@@ -136,9 +146,10 @@ class Row(NamedTuple):
 ROWS = (
     Row("consensus", DISPLACEMENT, own=True),
     *(Row("consensus", name) for name in (SOFT, EARLY, LAST, RANDOM, ORACLE)),
-    *(Row("classifiers", name) for name in (LAST, EARLY, SOFT, RANDOM, ORACLE)),
+    *(Row("classifiers", name) for name in (LAST, EARLY, SOFT, ORACLE)),
     Row("block hash"),
     Row("activation clustering"),
+    Row("activation clustering, by silhouette"),
     Row("spectral signatures"),
 )
 SHORT = tuple(row for row in ROWS if row.own or row.locator == EARLY or row.locator is None)
@@ -156,14 +167,29 @@ class Localisation(NamedTuple):
 
 class Outcome(NamedTuple):
     """flagged, scores (n,), higher is more suspect; top: share of poisons among the 20 most suspect, None where nothing is ranked; patches,
-    overlays: that the consensus found; seconds of CPU, the locator's left out."""
+    overlays: that the consensus found; boxes (n, 4): of the patch in flagged images, -1 elsewhere, None of routes that say no place; seconds
+    of CPU, the locator's left out."""
 
     flagged: Bool[np.ndarray, " n"]
     scores: Float[np.ndarray, " n"]
     top: float | None
-    patches: int
-    overlays: int
-    seconds: float
+    patches: int = 0
+    overlays: int = 0
+    boxes: Int[np.ndarray, "n 4"] | None = None
+    seconds: float = 0.0
+
+    def met(self, given: Scene) -> tuple[float, float] | None:
+        """Share of all planted patches at least half of which lies in the box, and mean IoU; an image that was missed counts as 0."""
+        if self.boxes is None or not given.poisoned.any():
+            return None
+        boxes, truth = self.boxes[given.poisoned], given.truth[given.poisoned]
+        found = boxes[:, 2] > 0
+        return tuple(float(np.where(found, f(boxes, truth), 0.0).mean()) for f in (hit, iou))  # type: ignore[return-value]
+
+
+def only_planted(given: Scene) -> Scene:
+    """The scene with the planted images of the sample alone: enough for a locator whose windows no route asks for, in a 20th of the time."""
+    return replace(given, sample=given.sample[given.poisoned[given.sample]])
 
 
 def localise(given: Scene, name: str) -> tuple[Windows, Localisation]:
@@ -196,12 +222,13 @@ def _consensus(given: Scene, windows: Windows) -> Outcome:
     located = Located(given.sample, windows.boxes)
     agreed = find_in_windows(given.images, given.encoder.encode, given.features, given.clusters.own, located, given.config, seed=given.seed)  # fmt: skip
     flagged, scores = np.zeros(len(given.images), dtype=bool), np.zeros(len(given.images))
+    boxes = np.full((len(given.images), 4), -1)
     backdoors = [patch for patch in agreed.patches if patch.kind == "backdoor"]
     for patch in backdoors:
-        flagged[patch.images] = True
+        flagged[patch.images], boxes[patch.images] = True, patch.boxes
         scores[patch.images] = np.maximum(scores[patch.images], patch.likeness)
     ranked = _ranked(given, flagged, scores)
-    return ranked._replace(patches=len(backdoors), overlays=len(agreed.patches) - len(backdoors))
+    return ranked._replace(patches=len(backdoors), overlays=len(agreed.patches) - len(backdoors), boxes=boxes)
 
 
 def _classifiers(given: Scene, windows: Windows) -> Outcome:
@@ -213,16 +240,21 @@ def _classifiers(given: Scene, windows: Windows) -> Outcome:
     out = kept_out(found._replace(images=given.sample[found.images]), clusters)
     suspicion = classify(given.images, candidates, out, ClassifierConfig(), seed=given.seed)
     top = top_share(found, given.poisoned[given.sample], TOP)
-    return Outcome(suspicion.flagged, suspicion.probability, top, 0, 0, 0.0)
+    return Outcome(suspicion.flagged, suspicion.probability, top)
 
 
 def _for_labels(given: Scene, route: Route) -> Outcome:
-    defence = activation_clustering if route == "activation clustering" else spectral_signatures
-    found: Suspects = defence(given.images, given.encoder.network, given.clusters, seed=given.seed)
+    """Defences that take clusters for labels, on ART's defaults; the split by silhouette flags less than the default, which halves any class."""
+    found: Suspects
+    if route == "spectral signatures":
+        found = spectral_signatures(given.images, given.encoder.network, given.clusters, expected_share=EXPECTED_SHARE)
+    else:
+        analysis: Analysis = "smaller" if route == "activation clustering" else "silhouette-scores"
+        found = activation_clustering(given.images, given.encoder.network, given.clusters, analysis=analysis, seed=given.seed)  # fmt: skip
     return _ranked(given, found.flagged, found.scores)
 
 
 def _ranked(given: Scene, flagged: np.ndarray, scores: np.ndarray) -> Outcome:
     first = np.argsort(-scores, kind="stable")[:TOP]
     top = float(given.poisoned[first].mean()) if (scores > 0).any() else None
-    return Outcome(flagged, np.asarray(scores, dtype=np.float64), top, 0, 0, 0.0)
+    return Outcome(flagged, np.asarray(scores, dtype=np.float64), top)

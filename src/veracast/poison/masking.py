@@ -11,7 +11,9 @@ with, for an image of features z and own centroid c (all of unit length),
     displacement  e_t = 1 - cos(z(M_t), z)                       (ours: needs no clusters; located best in a probe)
 
 The candidate is the window with the largest mean of A; of several sizes the one that stands out most from its image. Only the abstract of
-the paper could be read: sizes, strides and fill are our choice.
+the paper could be read: sizes, strides and fill are our choice. Two of ours locate better (docs/log.md): a hidden square goes on as its
+border does, so that hiding plain ground changes nothing, where one mean colour is a patch of its own; and A is divided by its mean over all
+images, since hiding the middle changes any image more than hiding a corner.
 """
 
 from __future__ import annotations
@@ -28,19 +30,24 @@ from veracast.core.progress import SILENT, Progress
 Encode = Callable[[np.ndarray], np.ndarray]
 """Images (n, H, W, 3) uint8 -> features (n, dim) float."""
 Effect = Literal["hard", "soft", "displacement"]
+Fill = Literal["border", "mean"]
+LEAST_RELATIVE = 30  # images from which a mean map tells anything
 _TINY = 1e-12
 
 
 @dataclass(frozen=True)
 class MaskConfig:
     """edge_px: of a hidden square; stride: between squares of the grid, 0 = `random` squares at random places instead. For a vision
-    transformer both are multiples of its patch, so that a square hides whole tokens."""
+    transformer both are multiples of its patch, so that a square hides whole tokens. fill: what a square is hidden by. relative: A over its
+    mean over all images, from 30 of them on."""
 
     edge_px: int = 10
     stride: int = 3
     random: int = 64
     windows_px: tuple[int, ...] = (10,)
     effect: Effect = "displacement"
+    fill: Fill = "border"
+    relative: bool = True
     batch: int = 1024  # masked images that are encoded at once
 
     def __post_init__(self) -> None:
@@ -82,7 +89,7 @@ def activation_maps(
 ) -> np.ndarray:  # fmt: skip
     """A of every image, (n, H, W) float32; one pass of the encoder over n x (masks + 1) images.
 
-    Hidden pixels get the mean colour of their image. centroids (clusters, dim): needed by `hard` and `soft`.
+    centroids (clusters, dim): needed by `hard` and `soft`.
     """
     n, height, width = images.shape[:3]
     hidden = squares(height, width, config, rng=rng)
@@ -94,20 +101,63 @@ def activation_maps(
     with progress.step("mask images", total=n) as advance:
         for low in range(0, n, at_once):
             part = np.asarray(images[low : low + at_once])
-            features = unit(encode(masked(part, hidden))).reshape(len(part), len(hidden), -1)
+            features = unit(encode(masked(part, hidden, config.fill))).reshape(len(part), len(hidden), -1)
             effects = _effects(features, whole[low : low + len(part)], centroids, config.effect)
             maps[low : low + len(part)] = spread(effects, hidden, height, width)
             advance(len(part))
-    return maps
+    return relative(maps) if config.relative else maps
 
 
-def masked(images: np.ndarray, hidden: np.ndarray) -> np.ndarray:
+def relative(maps: np.ndarray) -> np.ndarray:
+    """Maps (n, H, W) over their mean, place by place; as they are for fewer than 30."""
+    if len(maps) < LEAST_RELATIVE:
+        return maps
+    return np.asarray(maps / np.maximum(maps.mean(axis=0, dtype=np.float64), _TINY), dtype=np.float32)
+
+
+def masked(images: np.ndarray, hidden: np.ndarray, fill: Fill = "border") -> np.ndarray:
     """Every image under every mask, (n x masks, H, W, 3), masks of one image in a row."""
-    mean = np.rint(images.mean(axis=(1, 2))).astype(np.uint8)
     found = np.repeat(images[:, None], len(hidden), axis=1)
+    mean = np.rint(images.mean(axis=(1, 2))).astype(np.uint8)[:, None, None]
+    wide = images.astype(np.float32)
     for t, (left, top, w, h) in enumerate(hidden):
-        found[:, t, top : top + h, left : left + w] = mean[:, None, None]
+        ground = mean if fill == "mean" else _from_border(wide, left, top, w, h)
+        found[:, t, top : top + h, left : left + w] = mean if ground is None else ground
     return found.reshape(-1, *images.shape[1:])
+
+
+def _from_border(images: np.ndarray, left: int, top: int, width: int, height: int) -> np.ndarray | None:
+    """What a square of images (n, H, W, 3) holds if the pixels around it go on, (n, height, width, 3) uint8.
+
+    Between the pixels left and right of it, and those above and below, on a straight line; both mixed, the nearer pair counting more. A side
+    outside the image is as the one opposite. None for a square as large as the image.
+    """
+    across = _between(images[:, top : top + height], 2, left, width)
+    down = _between(images[:, :, left : left + width], 1, top, height)
+    if across is None or down is None:
+        found = down if across is None else across
+    else:
+        x, y = (np.minimum(steps, 1 - steps) for steps in (_steps(width)[None, :], _steps(height)[:, None]))
+        share = (y / (x + y))[None, :, :, None].astype(np.float32)  # of the sides, 1 / x over 1 / x + 1 / y
+        found = down + share * (across - down)
+    return None if found is None else np.rint(found).astype(np.uint8)
+
+
+def _between(strip: np.ndarray, axis: int, low: int, size: int) -> np.ndarray | None:
+    """From the pixel before `low` to the one behind low + size along an axis of a strip (n, h, w, 3); None where both are outside."""
+    before = strip.take([low - 1], axis=axis) if low > 0 else None
+    behind = strip.take([low + size], axis=axis) if low + size < strip.shape[axis] else None
+    first, last = (behind if before is None else before), (before if behind is None else behind)
+    if first is None or last is None:
+        return None
+    shape = [1, 1, 1, 1]
+    shape[axis] = size
+    return np.asarray(first + _steps(size).astype(np.float32).reshape(shape) * (last - first))
+
+
+def _steps(size: int) -> np.ndarray:
+    """Places of `size` pixels between two others, in (0, 1)."""
+    return (np.arange(size) + 1) / (size + 1)
 
 
 def spread(effects: np.ndarray, hidden: np.ndarray, height: int, width: int) -> np.ndarray:
