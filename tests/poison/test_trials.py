@@ -14,7 +14,16 @@ from veracast.poison import trials
 from veracast.poison.attacks import Attack, through_jpeg
 from veracast.poison.encoder import Encoder
 from veracast.poison.ssl import SSLConfig
-from veracast.poison.trials import Pool, Trial, above_control, draw_set, encoder_folder, encoder_of, open_pool, success_of  # fmt: skip
+from veracast.poison.trials import (  # fmt: skip
+    Pool,
+    Trial,
+    above_control,
+    draw_set,
+    encoder_folder,
+    encoder_of,
+    open_pool,
+    success_of,
+)
 
 ATTACK = Attack(family="cells", edge_px=8, rate=0.05, target=2, seed=7)
 

@@ -284,9 +284,10 @@ POISON_ROWS: Schema = {
     "own": pl.Boolean,  # what the audit does by default
     "sets": pl.Int64,
     "judged": pl.Int64,  # clean, or their encoder took the backdoor; means are over these
-    **_means(
-        "recall", "precision", "ap", "top", "flagged", "seconds"
-    ),  # top: share of poisons among the 20 most suspect; flagged: images
+    **_means("recall", "precision", "ap"),
+    **_means("top"),  # share of poisons among the 20 most suspect images
+    **_means("box_hit", "box_iou"),  # boxes in flagged images against all planted patches: at least half inside; IoU
+    **_means("flagged", "seconds"),  # images; of CPU
     "sets_flagged": pl.Int64,  # with one image flagged or more
     "sets_flagged_low": pl.Float64,  # share, Wilson 95 %
     "sets_flagged_high": pl.Float64,

@@ -1,0 +1,192 @@
+"""The poison bench: encoders that did not take are left out, nothing is done twice, the tables add up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from veracast.cli.output import poison_benched
+from veracast.core.errors import InputError
+from veracast.core.records import read_table
+from veracast.poison.attacks import Attack
+from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
+from veracast.poison.masking import Windows
+from veracast.poison.ssl import SSLConfig
+from veracast.poison.trials import Success, Trial
+from veracast.recipes import bench_poison
+from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of, unseen
+
+HALF_FOUND = 13  # seed whose planted images are found by half
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    train = SSLConfig(epochs=1, batch_size=64)
+    return Config(images=500, seeds=(11, 13), clean=3, train=train, work=tmp_path / "work", workers=1)
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Cheap locators and rows: the audit finds all planted images, or half of them; on the clean set of seed 14 one image. What was asked."""
+    asked: list[str] = []
+
+    def localise(given: Scene, name: str) -> tuple[Windows, Localisation]:
+        asked.append(f"windows {name}")
+        return Windows(given.truth[given.sample], np.ones(len(given.sample))), Localisation(0.75, 0.5, 10, 2.0)
+
+    def outcome(given: Scene, row: Row, windows: Windows | None) -> Outcome:
+        asked.append(f"row {row.name}")
+        flagged = given.poisoned.copy()
+        if given.seed == HALF_FOUND:
+            flagged[np.flatnonzero(flagged)[::2]] = False
+        if given.seed == 14:
+            flagged[0] = True
+        return Outcome(flagged, flagged.astype(float), None, boxes=np.where(flagged[:, None], given.truth, -1), seconds=1.0)  # fmt: skip
+
+    monkeypatch.setattr(bench_poison, "localise", localise)
+    monkeypatch.setattr(bench_poison, "outcome", outcome)
+    return asked
+
+
+def _success(attack: float, taken: int) -> Success:
+    return Success(0.4, 0.3, attack, 0.05, 0.41, attack, 0.06, np.arange(100) < taken)
+
+
+@pytest.fixture
+def successes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """In the order before, control, after: seed 11 takes (.6 against .1), seed 13 does not (.2 against .15). Sizes of the known sets."""
+    known: list[int] = []
+    values = {11: ((0.6, 60), (0.1, 10), (0.12, 12)), 13: ((0.2, 20), (0.15, 15), (0.16, 16))}
+
+    def success_of(encoder: Any, images: np.ndarray, labels: Any, pool: Any, attack: Attack) -> Success:
+        turn = len(known) % 3
+        known.append(len(images))
+        return _success(*values[attack.seed // 10][turn])
+
+    monkeypatch.setattr(bench_poison, "success_of", success_of)
+    return known
+
+
+def test_means_are_over_encoders_that_took_the_backdoor(
+    config: Config, judged: list[str], successes: list[int], tmp_path: Path
+) -> None:
+    record = run(config, tmp_path / "out")
+    trials = read_table(record, "poison_trials").sort("seed")
+    assert trials["took"].to_list() == [True, False] and trials["trial"].to_list() == ["main-t0-s11", "main-t0-s13"]
+    assert trials.select("attack", "control_attack", "retrained_attack", "edge_px", "rate", "family").row(0) == (0.6, 0.1, 0.12, 12, 0.06, "cells")  # fmt: skip
+    assert trials["above_low"][0] == pytest.approx(0.4, abs=0.02) and trials["left_high"][0] < 0.1
+    assert trials["removed"].to_list() == [30, 15] and successes == [500, 500, 470, 500, 500, 485]
+    rows = read_table(record, "poison_rows")
+    main = rows.filter(group="main")
+    assert main["row"].to_list() == [row.name for row in ROWS] and main["judged"].unique().to_list() == [1]
+    assert main["recall"].unique().to_list() == [1.0]  # seed 13, of which half was found, is not among them
+    assert main.filter(row="consensus · masks, displacement").select("box_hit", "seconds").row(0) == (1.0, 3.0)
+    clean = rows.filter(group="clean")
+    assert clean["row"].to_list() == [row.name for row in SHORT] and clean["sets"].unique().to_list() == [3]
+    assert clean["sets_flagged"].unique().to_list() == [1] and clean["recall"].null_count() == clean.height
+    located = read_table(record, "poison_locators")
+    assert located["locator"].to_list() == list(LOCATORS) and located["hit"].unique().to_list() == [0.75]
+    assert record.verdict == (
+        "1 of 2 encoders took the backdoor; recall 1.000, precision 1.000; attack success 0.600, 0.120 after retraining, "
+        "0.100 of the control; 1 of 3 clean sets flagged"
+    )
+    shown = poison_benched(record)
+    assert "main: 1 of 2 sets judged" in shown and "1.000 [1.00, 1.00]" in shown and "main-t0-s13" in shown
+    assert any(i.get("planted_backdoor") for i in record.inputs)
+
+    judged.clear()
+    again = run(config, tmp_path / "again")
+    assert not judged and len(successes) == 6 and read_table(again, "poison_rows").equals(rows)
+
+
+def test_a_stopped_bench_goes_on_with_the_piece_that_is_missing(
+    config: Config, judged: list[str], successes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cheap, real, done = replace(config, seeds=(11,), clean=1), bench_poison.outcome, list[str]()
+
+    def stops(given: Scene, row: Row, windows: Windows | None) -> Outcome:
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append(row.name)
+        return real(given, row, windows)
+
+    monkeypatch.setattr(bench_poison, "outcome", stops)
+    with pytest.raises(KeyboardInterrupt):
+        run(cheap, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    monkeypatch.setattr(bench_poison, "outcome", real)
+    judged.clear()
+    record = run(cheap, tmp_path / "out")
+    rows = [name.removeprefix("row ") for name in judged if name.startswith("row ")]
+    assert len(rows) == len(ROWS) + len(SHORT) - 4 and not set(done[:4]) & set(rows[: len(ROWS) - 4])
+    assert record.counts == {"trials": 2, "planted": 1, "took": 1}
+
+
+def test_the_budget_is_said_first_and_shrinks_with_what_is_there(
+    config: Config, judged: list[str], successes: list[int], tmp_path: Path
+) -> None:
+    asked = replace(config, seeds=(11,), clean=1, budget_only=True)
+    whole = run(asked, tmp_path / "before").counts
+    assert whole["left"] == whole["trials"] == 2 and not judged
+    pool = _pool(_filled(asked))
+    bench = _Bench(_filled(asked), pool)
+    seconds = sum(bench.cost(trial, bench.names(trial)) for trial in bench.trials)
+    assert whole["budget_s"] == round(seconds)
+    bench_poison._train(bench.trials[0], _filled(asked), threading.Event())
+    trained = run(asked, tmp_path / "trained").counts["budget_s"]
+    assert trained == round(seconds - bench_poison.TRAIN_S * 500)
+    run(replace(asked, budget_only=False), tmp_path / "out")
+    assert run(asked, tmp_path / "after").counts == {"trials": 2, "left": 0, "budget_s": 0}
+
+
+def test_pieces_of_other_settings_and_code_are_others(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled = _filled(config)
+    pool = _pool(filled)
+    trial = trials_of(filled)[0]
+    places = {_Bench(one, pool).folder(trial) for one in (filled, replace(filled, find=replace(filled.find, sample=7)))}
+    places.add(_Bench(filled, pool).folder(replace(trial, attacks=(replace(trial.attacks[0], rate=0.01),))))
+    monkeypatch.setattr(bench_poison, "code_digest", lambda *parts: "edited")
+    assert len(places | {_Bench(filled, pool).folder(trial)}) == 4
+
+
+def test_the_small_scale_is_what_the_issue_asks_for() -> None:
+    trials = trials_of(_filled(Config(scale="small")))
+    by_group = {group: [t for t in trials if t.group == group] for group in ("main", "exact", "clean")}
+    assert {group: len(found) for group, found in by_group.items()} == {"main": 9, "exact": 3, "clean": 10}
+    assert {(t.seed, t.attacks[0].target) for t in by_group["main"]} == {(s, t) for s in (11, 12, 13) for t in (0, 3, 6)}  # fmt: skip
+    assert len({t.attacks[0].seed for t in by_group["main"]}) == 9  # a trigger each
+    assert {t.attacks[0].paste for t in by_group["main"]} == {"jittered"} and {t.attacks[0].paste for t in by_group["exact"]} == {"exact"}  # fmt: skip
+    assert [t.seed for t in by_group["clean"]] == list(range(11, 21))  # the first ones are controls of the planted
+
+
+def test_unseen_threats_are_changes_of_the_main_one() -> None:
+    attack = Attack(family="cells", edge_px=10, target=7, seed=3)
+    found = unseen(attack)
+    assert all(attacks[0].target == 7 and attacks != (attack,) for attacks in found.values())
+    assert [a.target for a in found["two triggers"]] == [7, 2] and found["rate 0.5 %"][0].rate == 0.005
+    assert bench_poison._group(Trial("5 px", 1, found["5 px"])) == "unseen: 5 px"
+
+
+def test_without_the_real_images_the_error_says_where_they_are_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VERACAST_DATA", raising=False)
+    with pytest.raises(InputError, match="VERACAST_DATA"):
+        run(Config(scale="small", work=tmp_path), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_scores_of_nothing_are_empty_and_those_of_a_hand_made_case_right() -> None:
+    poisoned = np.array([True, True, False, False])
+    flagged = np.array([True, False, True, False])
+    found = bench_poison._scores(flagged, np.array([0.9, 0.2, 0.5, 0.1]), poisoned)
+    assert found == {"flagged": 2, "recall": 0.5, "precision": 0.5, "ap": pytest.approx((1 + 2 / 3) / 2)}
+    none = bench_poison._scores(np.zeros(4, dtype=bool), np.zeros(4), np.zeros(4, dtype=bool))
+    assert none == {"flagged": 0, "recall": None, "precision": None, "ap": None}
+    json.dumps(none)
