@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from veracast.core.errors import ConfigError
-from veracast.poison.masking import MaskConfig, activation_maps, best_windows, masked, relative, spread, squares, unit
+from veracast.poison.masking import (
+    MaskConfig,
+    activation_maps,
+    best_windows,
+    masked,
+    relative,
+    spread,
+    squares,
+    stamped,
+    unit,
+)
 
 DRAW = np.random.default_rng(0)
 
@@ -46,8 +56,42 @@ def test_what_is_hidden_has_the_mean_colour(images: np.ndarray) -> None:
 
 def test_a_pixel_gets_the_mean_effect_of_the_masks_that_hide_it() -> None:
     hidden = np.array([[0, 0, 2, 2], [1, 0, 2, 2]])
-    found = spread(np.array([[1.0, 3.0]]), hidden, 3, 4)
+    found = spread(np.array([[1.0, 3.0]]), stamped(hidden, 3, 4))
     assert found[0].tolist() == [[1, 2, 3, 0], [1, 2, 3, 0], [0, 0, 0, 0]]
+
+
+def test_a_larger_pixel_gets_the_effects_of_what_covers_it_by_their_share() -> None:
+    # pixels of 2 x 2, the last ones cut at 5: the first square hides a whole one, the second halves of two and all of the last column's
+    hidden = np.array([[0, 0, 2, 2], [1, 0, 4, 2]])
+    assert stamped(hidden, 2, 5, factor=2).tolist() == [[[1, 0, 0]], [[0.5, 1, 1]]]
+    found = spread(np.array([[1.0, 4.0]]), stamped(hidden, 2, 5, factor=2))
+    np.testing.assert_allclose(found[0], [[(1 + 0.5 * 4) / 1.5, 4, 4]])
+
+
+def test_small_maps_are_the_large_ones_seen_from_afar(images: np.ndarray) -> None:
+    """Squares on borders of the larger pixels: then each of these holds one value."""
+    config = MaskConfig(edge_px=8, stride=4)
+    large = activation_maps(reddish, images, config, rng=DRAW)
+    small = activation_maps(reddish, images, config, rng=DRAW, factor=4)
+    assert small.shape == (3, 4, 4) and small[1].max() > 0
+    np.testing.assert_allclose(np.repeat(np.repeat(small, 4, axis=1), 4, axis=2), large, atol=1e-7)
+
+
+@pytest.mark.parametrize("config", [MaskConfig(edge_px=32, stride=16, token_px=16), MaskConfig(edge_px=48, stride=32, token_px=16), MaskConfig(edge_px=16, stride=0, random=3_000, token_px=16)])  # fmt: skip
+def test_squares_hide_whole_tokens(config: MaskConfig) -> None:
+    found = squares(224, 224, config, rng=np.random.default_rng(0))
+    sides = np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1)
+    assert not (sides % 16).any() and sides.min() == 0 and sides.max() == 224
+    hidden = stamped(found, 224, 224, factor=16)
+    assert set(np.unique(hidden)) == {0.0, 1.0} and hidden.any(axis=0).all()  # whole or not at all, and each at times
+
+
+def test_sides_that_cut_tokens_are_refused() -> None:
+    for config, edge in ((MaskConfig(edge_px=40, stride=16, token_px=16), 224), (MaskConfig(edge_px=32, stride=3, token_px=16), 224), (MaskConfig(edge_px=32, stride=16, token_px=16), 220)):  # fmt: skip
+        with pytest.raises(ConfigError, match="expected multiples of token_px 16"):
+            squares(edge, edge, config, rng=DRAW)
+    with pytest.raises(ConfigError, match="token_px is 0"):
+        MaskConfig(token_px=0)
 
 
 @pytest.mark.parametrize("effect", ["displacement", "soft", "hard"])

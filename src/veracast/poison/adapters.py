@@ -58,12 +58,13 @@ class AdapterConfig:
 @dataclass(frozen=True)
 class LoadedEncoder:
     """encode: images (n, h, w, 3) uint8, also from a memmap -> features (n, dim) float32. digest: of weights, file or source code.
-    network: where it is one of torch."""
+    network: where it is one of torch. token_px: of a vision transformer, edge of the patches that it reads as tokens."""
 
     encode: Encode
     name: str
     digest: str
     network: nn.Module | None = None
+    token_px: int | None = None
 
 
 def load_encoder(name: str, *, edge_px: int, threads: int, config: AdapterConfig = AdapterConfig()) -> LoadedEncoder:
@@ -102,7 +103,20 @@ def _tried(compute: Callable[..., Any], name: str, digest: str, edge_px: int, co
             found[low : low + len(part)] = _checked(compute, part, name, dim)
         return found
 
-    return LoadedEncoder(encode, name, digest, network)
+    return LoadedEncoder(encode, name, digest, network, token_px_of(network))
+
+
+def token_px_of(network: nn.Module | None) -> int | None:
+    """Edge of a vision transformer's patches: of ours, or as timm, torchvision and open_clip name it; None of what has none, or no square ones."""
+    if network is None:
+        return None
+    for holder in (network, getattr(network, "patch_embed", None)):
+        for name in ("patch_px", "patch_size"):
+            size = getattr(holder, name, None)
+            sides = set(size) if isinstance(size, tuple | list) else {size}
+            if len(sides) == 1 and isinstance(side := sides.pop(), int) and side > 0:
+                return side
+    return None
 
 
 def _checked(compute: Callable[..., Any], images: np.ndarray, name: str, dim: int | None) -> Float32[np.ndarray, "n dim"]:  # fmt: skip

@@ -1,4 +1,4 @@
-"""Residual networks of basic blocks (He et al. 2016), down to 32-px images, and a look at their inner maps.
+"""Residual networks of basic blocks (He et al. 2016), down to 32-px images, and a look at their inner maps; the choice of a backbone.
 
 Weights have torchvision's names, so its ResNet-18 files fit once `fc.*` is left out; torchvision itself is not needed.
 As published but for the pixels: they come in [0, 1] and are normalised inside (ImageNet's mean and deviation).
@@ -10,27 +10,52 @@ import contextlib
 import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from veracast.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from veracast.poison.vit import VisionTransformer
+
 Stem = Literal["imagenet", "cifar", "cifar2"]
+AnyStem = Literal[Stem, "patch4", "patch8", "patch14", "patch16", "patch32"]
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """width: channels of the first layer. stem: imagenet = 7x7 stride 2 and a pool, cifar = 3x3, cifar2 = 3x3 stride 2."""
+    """width: channels of the first layer. stem: imagenet = 7x7 stride 2 and a pool, cifar = 3x3, cifar2 = 3x3 stride 2.
 
-    name: Literal["resnet10", "resnet18"] = "resnet10"
+    vit-small has heads of 64 units as in timm, DeiT and DINO, vit-small-h32 heads of 32 as in MoCo-v3; width is that of a token (384 as
+    published), and its stem is patchN: tokens of N x N pixels.
+    """
+
+    name: Literal["resnet10", "resnet18", "vit-small", "vit-small-h32"] = "resnet10"
     width: int = 16
-    stem: Stem = "cifar2"
+    stem: AnyStem = "cifar2"
 
-    def build(self) -> ResNet:
+    def __post_init__(self) -> None:
+        if self.name.startswith("vit") != self.stem.startswith("patch"):
+            expected = "patchN, such as patch16" if self.name.startswith("vit") else "imagenet, cifar or cifar2"
+            raise ConfigError([f"stem of {self.name} is {self.stem}, expected {expected}"])
+
+    @property
+    def patch_px(self) -> int | None:
+        """Edge of a token; None of a residual network."""
+        return int(self.stem.removeprefix("patch")) if self.stem.startswith("patch") else None
+
+    def build(self) -> ResNet | VisionTransformer:
         """With weights from torch's global generator."""
-        return {"resnet10": resnet10, "resnet18": resnet18}[self.name](self.width, self.stem)
+        if self.patch_px is None:
+            made = {"resnet10": resnet10, "resnet18": resnet18}[self.name]
+            return made(self.width, cast(Stem, self.stem))
+        from veracast.poison.vit import vit_small  # it reads this file
+
+        return vit_small(self.width, self.patch_px, head=32 if self.name == "vit-small-h32" else 64)
 
 
 def resnet10(width: int = 16, stem: Stem = "cifar2") -> ResNet:

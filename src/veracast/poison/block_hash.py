@@ -19,7 +19,7 @@ EDGE_PX = 5
 LEAST_IMAGES = 5
 LEAST_CONTRAST = 12.0  # deviation of the grey levels of a block
 NOWHERE = -1
-_CHUNK = 512
+_CHUNK_PX = 512 * 32 * 32  # looked at together
 _BITS = 64
 
 
@@ -72,8 +72,9 @@ def _hashes(images: np.ndarray, edge: int, least_contrast: float, kept: int) -> 
     draw = stream(0, "poison", "block hash")
     weights = draw.integers(1, 2**63, (edge, edge, 3), dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     height, width = images.shape[1] - edge + 1, images.shape[2] - edge + 1
-    for low in range(0, len(images), _CHUNK):
-        part = np.asarray(images[low : low + _CHUNK])
+    at_once = max(1, _CHUNK_PX // (images.shape[1] * images.shape[2]))
+    for low in range(0, len(images), at_once):
+        part = np.asarray(images[low : low + at_once])
         wide, grey = part.astype(np.uint64), part.mean(axis=3, dtype=np.float32)
         whole = np.zeros((len(part), height, width), dtype=np.uint64)
         total, squares = np.zeros(whole.shape, dtype=np.float32), np.zeros(whole.shape, dtype=np.float32)

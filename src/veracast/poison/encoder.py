@@ -22,13 +22,14 @@ from veracast.core.files import new_folder, write_json
 from veracast.core.schemas import ENCODER_CURVE as CURVE
 from veracast.models.checkpoints import load_weights, save_weights, weights_digest
 from veracast.poison.backbones import BackboneConfig, ResNet
+from veracast.poison.vit import VisionTransformer
 
 
 @dataclass(frozen=True)
 class Encoder:
     """network in eval mode, of a backbone as in config; curve: how it was trained, rows of CURVE."""
 
-    network: ResNet
+    network: ResNet | VisionTransformer
     config: BackboneConfig
     curve: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=CURVE))
 

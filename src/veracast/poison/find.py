@@ -6,6 +6,8 @@
     reconstruct  the patch around a block, from all images that hold it (reconstruct.py); matched once more
     effect       does pasting it move images of other clusters to where its own are (effect.py)?
 
+Large images are compared and matched on a working copy (working.py); the encoder sees them at full size, masked or with a patch.
+
 Only a patch that recurs *and* has an effect is a finding; one without is reported as an overlay. What is found is taken out and the search
 goes on, for sets with several triggers. No labels, no clean set, no knowledge of the patch.
 """
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -29,6 +31,7 @@ from veracast.poison.effect import Effect, EffectConfig, Near, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
 from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
 from veracast.poison.reconstruct import reconstruct
+from veracast.poison.working import at_full_size, factor_for, full_boxes, shrunk
 
 Kind = Literal["backdoor", "overlay"]
 NEIGHBOURS = 20  # of an image, that tell where it is
@@ -39,7 +42,11 @@ QUICK_DECOYS = 4  # of a block, beside its mirror image, before it is looked at 
 @dataclass(frozen=True)
 class FindConfig:
     """sample: images that are masked, 0 = all. candidates: blocks that are tried before a set counts as clean. reach_px: how far around
-    a block its patch may go. grow_px: sizes that are matched, beside the patch's own. least_images: that make a recurrence."""
+    a block its patch may go. grow_px: sizes that are matched, beside the patch's own. least_images: that make a recurrence.
+
+    All sizes in pixels (of masks, windows, blocks, steps, reach, growth) are for images of for_px; of larger ones they are the same share, of
+    smaller ones they stay. work_px: about the edge of the working copy of larger images.
+    """
 
     mask: MaskConfig = MaskConfig()
     consensus: ConsensusConfig = ConsensusConfig()
@@ -50,6 +57,8 @@ class FindConfig:
     grow_px: tuple[int, ...] = (-1, 0, 1)
     least_images: int = 5
     most_patches: int = 4
+    for_px: int = 32
+    work_px: int = 64
 
     def __post_init__(self) -> None:
         faults = []
@@ -57,6 +66,8 @@ class FindConfig:
             faults.append(
                 f"sample {self.sample}, candidates {self.candidates}, most_patches {self.most_patches}: expected 0, 1 and 1 or more"
             )
+        if self.for_px < 8 or self.work_px < 32:
+            faults.append(f"for_px {self.for_px}, work_px {self.work_px}: expected 8 and 32 or more")
         if self.reach_px < 1 or 0 not in self.grow_px:
             faults.append(
                 f"reach_px {self.reach_px}, grow_px {self.grow_px}: expected 1 or more, and 0 among the sizes"
@@ -64,9 +75,46 @@ class FindConfig:
         if faults:
             raise ConfigError(faults)
 
+    @property
+    def bridge_px(self) -> int:
+        """How far edges inside a patch may lie apart where sizes are matched in steps of more than a pixel (reconstruct.py)."""
+        return max(0, max(self.grow_px) - 1)
+
+
+class Fitted(NamedTuple):
+    """A search of images of one size. factor: how many of their pixels a side one of the working copy is made of. config: its masks are in
+    pixels of the images, all other sizes, those of windows too, in pixels of the working copy."""
+
+    config: FindConfig
+    factor: int
+
+
+def find_config_for(edge_px: int, config: FindConfig = FindConfig()) -> Fitted:
+    """Sizes for square images of edge_px.
+
+    Where masks hide tokens (config.mask.token_px), a square has as many as it takes to be no smaller than asked for, and the stride as many
+    as make it no wider, but one at least. Images of for_px or less without tokens get the config as it is.
+    """
+    factor, ratio, token = factor_for(edge_px, config.work_px), max(1.0, edge_px / config.for_px), config.mask.token_px
+    if ratio == 1 and token == 1 and factor == 1:
+        return Fitted(config, 1)
+    wide, stride = (_times(size, ratio) for size in (config.mask.edge_px, config.mask.stride))
+    wide, stride = -(-wide // token) * token, max(1, stride // token) * token if stride else 0
+    small = ratio / factor
+    mask = replace(config.mask, edge_px=wide, stride=stride, windows_px=tuple(_times(size, small) for size in config.mask.windows_px))  # fmt: skip
+    blocks = replace(config.consensus, block_px=_times(config.consensus.block_px, small), step=_times(config.consensus.step, small))  # fmt: skip
+    grow = tuple(int(np.sign(size)) * _times(abs(size), small) for size in config.grow_px)
+    return Fitted(replace(config, mask=mask, consensus=blocks, reach_px=_times(config.reach_px, small), grow_px=grow), factor)  # fmt: skip
+
+
+def _times(size: int, ratio: float) -> int:
+    """A size scaled; of one that is not 0 a pixel stays."""
+    return max(1, int(size * ratio + 0.5)) if size else 0
+
 
 class FoundPatch(NamedTuple):
-    """A patch that recurs. images (m,): indices of those that hold it; boxes (m, 4); likeness (m,) to the patch; ratio: of its consensus."""
+    """A patch that recurs, in pixels of the images. images (m,): indices of those that hold it; boxes (m, 4); likeness (m,) to the patch;
+    ratio: of its consensus; by_image (n,): likeness of all images."""
 
     kind: Kind
     patch: Patch
@@ -76,10 +124,11 @@ class FoundPatch(NamedTuple):
     threshold: Threshold
     ratio: float
     effect: Effect
+    by_image: Float[np.ndarray, " n"]
 
 
 class Located(NamedTuple):
-    """A window in each of some images: images (m,), their indices; boxes (m, 4): left, top, width, height."""
+    """A window in each of some images: images (m,), their indices; boxes (m, 4): left, top, width, height in the working copy."""
 
     images: Int[np.ndarray, " m"]
     boxes: Int[np.ndarray, "m 4"]
@@ -95,14 +144,15 @@ class Agreed(NamedTuple):
 @dataclass(frozen=True)
 class PoisonFindings:
     """patches: by the order in which they were found. ratio: of the consensus that was left at the end. scores (n,): likeness to the
-    nearest patch that was found, 0 without one. looked_at (m,): images that were masked; windows (m, 4): what was located in them;
-    maps (m, H, W): their activation; clusters: of the encoder's features."""
+    nearest patch that was found, 0 without one. looked_at (m,): images that were masked; windows (m, 4): what was located in them, and
+    strength (m,): how much it stands out; maps (m, H, W): their activation, as large as the working copy; clusters: of the features."""
 
     patches: tuple[FoundPatch, ...]
     ratio: float
     scores: Float[np.ndarray, " n"]
     looked_at: Int[np.ndarray, " m"]
     windows: Int[np.ndarray, "m 4"]
+    strength: Float[np.ndarray, " m"]
     maps: Float[np.ndarray, "m h w"]
     clusters: Clusters = field(repr=False)
 
@@ -121,25 +171,32 @@ class PoisonFindings:
 
 
 def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, config: FindConfig = FindConfig(), *, seed: int = 0, progress: Progress = SILENT) -> PoisonFindings:  # fmt: skip
-    """Search a set with an encoder that was trained on it. images may lie in a memmap; features and maps are held in memory."""
+    """Search a set with an encoder that was trained on it; sizes are fitted to the images (find_config_for).
+
+    images may lie in a memmap; features, maps and the working copy are held in memory.
+    """
+    fitted, factor = find_config_for(min(images.shape[1:3]), config)
     with progress.step("encode and cluster"):
         features = unit(encode(images))
         clusters = cluster(features, seed=seed)
-    chosen = looked_at(clusters.own, config.sample, seed=seed)
-    maps = activation_maps(encode, images[chosen], config.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, progress=progress)  # fmt: skip
-    boxes = best_windows(maps, config.mask.windows_px).boxes
-    patches, ratio = find_in_windows(images, encode, features, clusters.own, Located(chosen, boxes), config, seed=seed, progress=progress)  # fmt: skip
+    chosen = looked_at(clusters.own, fitted.sample, seed=seed)
+    maps = activation_maps(encode, images[chosen], fitted.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, factor=factor, progress=progress)  # fmt: skip
+    boxes, strength = best_windows(maps, fitted.mask.windows_px)
+    patches, ratio = find_in_windows(images, encode, features, clusters.own, Located(chosen, boxes), Fitted(fitted, factor), seed=seed, progress=progress)  # fmt: skip
     scores = np.zeros(len(images))
     for found in patches:
         scores[found.images] = np.maximum(scores[found.images], found.likeness)
-    return PoisonFindings(patches, ratio, scores, chosen, boxes, maps, clusters)
+    windows = full_boxes(boxes, factor, *images.shape[1:3])
+    return PoisonFindings(patches, ratio, scores, chosen, windows, strength, maps, clusters)
 
 
 def find_in_windows(
-    images: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dim"], own: Int[np.ndarray, " n"], located: Located, config: FindConfig, *, seed: int, progress: Progress = SILENT
+    images: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dim"], own: Int[np.ndarray, " n"], located: Located, fitted: Fitted, *, seed: int, progress: Progress = SILENT
 ) -> Agreed:  # fmt: skip
-    """The search behind any locator: features of length 1 of all images, their clusters, and a window of some of them."""
-    search = _Search(images, own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
+    """The search behind any locator: features of length 1 of all images, their clusters, and a window of some of them, in pixels of the
+    working copy."""
+    config, factor = fitted
+    search = _Search(images, factor, own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
     patches, ratio = search.run(located.images, located.boxes, progress)
     return Agreed(tuple(patches), ratio)
 
@@ -155,11 +212,12 @@ def looked_at(own: Int[np.ndarray, " n"], sample: int, *, seed: int) -> Int[np.n
 
 
 class _Search:
-    """What the rounds of one search share."""
+    """What the rounds of one search share; images: the working copy."""
 
-    def __init__(self, images: np.ndarray, own: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:
-        self.images, self.own, self.near, self.config, self.seed = images, own, near, config, seed
-        self.left = np.ones(len(images), dtype=bool)
+    def __init__(self, full: np.ndarray, factor: int, own: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:  # fmt: skip
+        self.full, self.factor, self.images = full, factor, shrunk(full, factor)
+        self.own, self.near, self.config, self.seed = own, near, config, seed
+        self.left = np.ones(len(full), dtype=bool)
 
     def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
         """Patches, until none of the blocks that windows agree on grows into one; and how far they agree then."""
@@ -220,7 +278,7 @@ class _Search:
             matches, least = hit
             own_size = matches.boxes[:, 2] == patch.mask.shape[1]
             mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size)
-            better = reconstruct(self.images[mine], matches.boxes[mine], reach)
+            better = reconstruct(self.images[mine], matches.boxes[mine], reach, bridge_px=self.config.bridge_px)
             if better is None:
                 return None
             patch, reach, grow = better, max(2, self.config.reach_px // 4), self.config.grow_px
@@ -236,9 +294,11 @@ class _Search:
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
         mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
         holders = matches.likeness >= least.likeness
-        effect = effect_of(self.near, self.images, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        likeness = matches.likeness
+        patch, boxes = at_full_size(self.full, patch, mine, matches.boxes[mine], likeness[mine], self.factor)
+        effect = effect_of(self.near, self.full, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
         kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
-        return FoundPatch(kind, patch, mine, matches.boxes[mine], matches.likeness[mine], least, ratio, effect)
+        return FoundPatch(kind, patch, mine, boxes, likeness[mine], least, ratio, effect, likeness)
 
 
 def nearest(known: Float[np.ndarray, "n dim"], asked: Float[np.ndarray, "m dim"], *, k: int = NEIGHBOURS) -> Int[np.ndarray, "m k"]:  # fmt: skip

@@ -6,10 +6,13 @@ Grad-CAM (Selvaraju et al. 2017): with A^k the k-th map of a layer (h x w) and y
     L = ReLU(sum_k alpha_k A^k)                    (eq. 2)
 
 brought to the size of the image. y is a class's logit there; without labels it is the cosine of an image's features to its own centroid, as
-PatchSearch takes a cluster's. Random windows and the window on the true patch are the floor and the ceiling of any locator.
+PatchSearch takes a cluster's. A vision transformer has tokens in place of maps, which `vit.as_maps` folds. Random windows and the window on
+the true patch are the floor and the ceiling of any locator.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -23,14 +26,17 @@ from veracast.poison.clusters import Clusters
 from veracast.poison.encoder import pixels
 from veracast.poison.masking import Windows
 
+Fold = Callable[[torch.Tensor], torch.Tensor]
+"""What a layer gives, or its gradient -> maps (n, channels, h, w): a choice and order of its numbers, nothing computed."""
 HIT = 0.5  # of the patch's area
 
 
-def grad_cam_maps(network: nn.Module, images: UInt8[np.ndarray, "n h w 3"], clusters: Clusters, *, layer: str, batch: int = 256) -> Float32[np.ndarray, "n h w"]:  # fmt: skip
+def grad_cam_maps(network: nn.Module, images: UInt8[np.ndarray, "n h w 3"], clusters: Clusters, *, layer: str, fold: Fold | None = None, batch: int = 256) -> Float32[np.ndarray, "n h w"]:  # fmt: skip
     """L at a layer ("layer2") of a network that takes pixels in [0, 1] to features; put into eval mode.
 
-    Bilinear, as an image is scaled. ValueError for a layer that is not there, or whose output is no map (n, channels, h, w): tokens of a
-    transformer have to be folded first.
+    fold: for layers whose output is not maps (n, channels, h, w). Of a transformer that gives its class token, name a norm before an attention
+    ("blocks.11.norm1"): after the last block no other token has a gradient. Bilinear, as an image is scaled. ValueError for a layer that is
+    not there, or whose output is no map.
     """
     network.eval()
     height, width = images.shape[1:3]
@@ -41,19 +47,22 @@ def grad_cam_maps(network: nn.Module, images: UInt8[np.ndarray, "n h w 3"], clus
             features = network(given)
             centroids = clusters.centroids[clusters.assign(features.detach().numpy())]
             likeness = F.cosine_similarity(features, torch.from_numpy(centroids).to(features.dtype))
-            cam = _cam(maps[-1], likeness.sum(), layer)
+            cam = _cam(maps[-1], likeness.sum(), layer, fold)
         scaled = F.interpolate(cam[:, None], size=(height, width), mode="bilinear", align_corners=False)
         found[low : low + batch] = scaled[:, 0].numpy()
     return found
 
 
-def _cam(maps: torch.Tensor, score: torch.Tensor, layer: str) -> torch.Tensor:
-    """L, (n, h, w), of maps (n, channels, h, w) and the sum of the images' scores, each of which depends on its own maps alone."""
+def _cam(given: torch.Tensor, score: torch.Tensor, layer: str, fold: Fold | None) -> torch.Tensor:
+    """L, (n, h, w), of what a layer gives and the sum of the images' scores, each of which depends on its own maps alone."""
+    maps = given.detach() if fold is None else fold(given.detach())
     if maps.ndim != 4:
-        raise ValueError(f"layer {layer!r} gives {tuple(maps.shape)}, expected maps (n, channels, height, width)")
-    (gradient,) = torch.autograd.grad(score, maps)
+        hint = "" if fold else "; tokens become maps by fold=vit.as_maps"
+        raise ValueError(f"layer {layer!r} gives {tuple(maps.shape)}, expected maps (n, channels, height, width){hint}")
+    (gradient,) = torch.autograd.grad(score, given)
+    gradient = gradient if fold is None else fold(gradient)
     alpha = gradient.mean(dim=(2, 3), keepdim=True)
-    return torch.relu((alpha * maps.detach()).sum(dim=1))
+    return torch.relu((alpha * maps).sum(dim=1))
 
 
 def random_windows(n: int, height: int, width: int, size: int, rng: np.random.Generator) -> Windows:

@@ -37,9 +37,9 @@ _TINY = 1e-12
 
 @dataclass(frozen=True)
 class MaskConfig:
-    """edge_px: of a hidden square; stride: between squares of the grid, 0 = `random` squares at random places instead. For a vision
-    transformer both are multiples of its patch, so that a square hides whole tokens. fill: what a square is hidden by. relative: A over its
-    mean over all images, from 30 of them on."""
+    """edge_px: of a hidden square; stride: between squares of the grid, 0 = `random` squares at random places instead. token_px: of a vision
+    transformer's patches, on whose borders all squares begin and end, so that a square hides whole tokens; 1 = anywhere. fill: what a square is
+    hidden by. relative: A over its mean over all images, from 30 of them on."""
 
     edge_px: int = 10
     stride: int = 3
@@ -49,11 +49,14 @@ class MaskConfig:
     fill: Fill = "border"
     relative: bool = True
     batch: int = 1024  # masked images that are encoded at once
+    token_px: int = 1
 
     def __post_init__(self) -> None:
         faults = []
         if self.edge_px < 1 or min(self.windows_px, default=0) < 1:
             faults.append(f"edge_px and windows_px are {self.edge_px} and {self.windows_px}, expected 1 or more")
+        if self.token_px < 1:
+            faults.append(f"token_px is {self.token_px}, expected 1 or more")
         if self.stride < 0 or (not self.stride and self.random < 1):
             faults.append(f"stride is {self.stride} and random {self.random}, expected one of them to be 1 or more")
         if faults:
@@ -68,10 +71,15 @@ class Windows(NamedTuple):
 
 
 def squares(height: int, width: int, config: MaskConfig, *, rng: np.random.Generator) -> np.ndarray:
-    """What is hidden, (masks, 4) left, top, width, height. A grid reaches the last row and column whatever the stride."""
-    edge = config.edge_px
+    """What is hidden, (masks, 4) left, top, width, height. A grid reaches the last row and column whatever the stride.
+
+    ConfigError for squares that do not fit, and for sides that are no whole number of tokens.
+    """
+    edge, token = config.edge_px, config.token_px
     if edge > min(height, width):
         raise ConfigError([f"edge_px {edge} does not fit images of {width} x {height}"])
+    if any(side % token for side in (edge, config.stride, height, width)):
+        raise ConfigError([f"edge_px {edge}, stride {config.stride}, images of {width} x {height}: expected multiples of token_px {token}"])  # fmt: skip
     if config.stride:
         downs, rights = (
             np.unique([*range(0, size - edge + 1, config.stride), size - edge]) for size in (height, width)
@@ -79,31 +87,33 @@ def squares(height: int, width: int, config: MaskConfig, *, rng: np.random.Gener
         left, top = np.meshgrid(rights, downs)
         corners = np.stack([left.ravel(), top.ravel()], axis=1)
     else:
-        most = (width - edge + 1, height - edge + 1)
-        corners = np.stack([rng.integers(0, size, config.random) for size in most], axis=1)
+        most = ((width - edge) // token + 1, (height - edge) // token + 1)
+        corners = token * np.stack([rng.integers(0, size, config.random) for size in most], axis=1)
     return np.concatenate([corners, np.full((len(corners), 2), edge)], axis=1)
 
 
 def activation_maps(
-    encode: Encode, images: np.ndarray, config: MaskConfig, *, rng: np.random.Generator, centroids: np.ndarray | None = None, progress: Progress = SILENT
+    encode: Encode, images: np.ndarray, config: MaskConfig, *, rng: np.random.Generator, centroids: np.ndarray | None = None, factor: int = 1, progress: Progress = SILENT
 ) -> np.ndarray:  # fmt: skip
     """A of every image, (n, H, W) float32; one pass of the encoder over n x (masks + 1) images.
 
-    centroids (clusters, dim): needed by `hard` and `soft`.
+    centroids (clusters, dim): needed by `hard` and `soft`. factor: maps are so much smaller than the images, each of their pixels the mean of
+    factor x factor.
     """
     n, height, width = images.shape[:3]
     hidden = squares(height, width, config, rng=rng)
+    stamps = stamped(hidden, height, width, factor=factor)
     whole = unit(encode(images)) if n else np.zeros((0, 1))
     if config.effect != "displacement" and centroids is None:
         raise ConfigError([f"effect {config.effect} needs the centroids of the clusters"])
     at_once = max(1, config.batch // len(hidden))
-    maps = np.zeros((n, height, width), dtype=np.float32)
+    maps = np.zeros((n, *stamps.shape[1:]), dtype=np.float32)
     with progress.step("mask images", total=n) as advance:
         for low in range(0, n, at_once):
             part = np.asarray(images[low : low + at_once])
             features = unit(encode(masked(part, hidden, config.fill))).reshape(len(part), len(hidden), -1)
             effects = _effects(features, whole[low : low + len(part)], centroids, config.effect)
-            maps[low : low + len(part)] = spread(effects, hidden, height, width)
+            maps[low : low + len(part)] = spread(effects, stamps)
             advance(len(part))
     return relative(maps) if config.relative else maps
 
@@ -160,14 +170,19 @@ def _steps(size: int) -> np.ndarray:
     return (np.arange(size) + 1) / (size + 1)
 
 
-def spread(effects: np.ndarray, hidden: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A from effects (n, masks): the mean effect of the masks that hide a pixel, (n, H, W) float32; 0 where none does."""
-    stamps = np.zeros((len(hidden), height, width), dtype=np.float32)
-    for t, (left, top, w, h) in enumerate(hidden):
-        stamps[t, top : top + h, left : left + w] = 1
-    flat = stamps.reshape(len(hidden), -1)
+def stamped(hidden: np.ndarray, height: int, width: int, *, factor: int = 1) -> np.ndarray:
+    """How much of every pixel a square hides, (squares, H, W) float32; factor: of how many pixels a side one is made."""
+    down, across = (_covered(hidden[:, k], hidden[:, k + 2], size, factor) for k, size in ((1, height), (0, width)))
+    return np.asarray(down[:, :, None] * across[:, None])
+
+
+def spread(effects: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+    """A from effects (n, masks) and what each mask hides (masks, H, W): the mean effect of the masks that hide a pixel, (n, H, W) float32;
+    0 where none does."""
+    flat = stamps.reshape(len(stamps), -1)
+    hides = flat.sum(axis=0)
     total = effects.astype(np.float32) @ flat
-    return np.asarray(total / np.maximum(flat.sum(axis=0), 1)).reshape(-1, height, width)
+    return np.asarray(total / np.where(hides > 0, hides, 1)).reshape(-1, *stamps.shape[1:])
 
 
 def best_windows(maps: np.ndarray, sizes: Sequence[int]) -> Windows:
@@ -200,6 +215,14 @@ def unit(features: np.ndarray) -> np.ndarray:
     """Features (n, dim) of length 1; zeros stay zeros."""
     length = np.linalg.norm(features, axis=-1, keepdims=True)
     return np.asarray(features / np.maximum(length, _TINY))
+
+
+def _covered(low: np.ndarray, length: np.ndarray, size: int, factor: int) -> np.ndarray:
+    """Share of each of the ceil(size / factor) pixels of a side that lies in [low, low + length), (squares, pixels) float32."""
+    begin = np.arange(0, size, factor)
+    end = np.minimum(begin + factor, size)
+    inside = np.minimum(end, (low + length)[:, None]) - np.maximum(begin, low[:, None])
+    return np.asarray(inside.clip(0) / (end - begin), dtype=np.float32)
 
 
 def _effects(features: np.ndarray, whole: np.ndarray, centroids: np.ndarray | None, effect: Effect) -> np.ndarray:

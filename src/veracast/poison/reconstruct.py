@@ -28,8 +28,11 @@ def pieces(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 4"], 
     return found
 
 
-def reconstruct(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 4"], reach_px: int) -> Patch | None:
-    """The patch around boxes (n, 4) of one size; None with too few images, or where nothing stays the same."""
+def reconstruct(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 4"], reach_px: int, *, bridge_px: int = 0) -> Patch | None:  # fmt: skip
+    """The patch around boxes (n, 4) of one size; None with too few images, or where nothing stays the same.
+
+    bridge_px: lines of high deviation up to 2 bridge_px wide do not part a patch: edges inside it that lie a little apart from image to image.
+    """
     if len(images) < LEAST_IMAGES:
         return None
     cut = pieces(images, boxes, reach_px)
@@ -39,6 +42,8 @@ def reconstruct(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 
     with np.errstate(all="ignore"):
         median = _nan_median(level)
         deviation = _nan_median(np.abs(level - median)).mean(axis=2)
+    if bridge_px:
+        deviation = ndimage.grey_opening(deviation, size=2 * bridge_px + 1)
     enough = seen >= max(LEAST_IMAGES, len(images) // 4)
     border = np.ones(enough.shape, dtype=bool)
     border[1:-1, 1:-1] = False
@@ -55,6 +60,12 @@ def reconstruct(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 
     box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     filled = ndimage.binary_fill_holes(mask[box])
     return Patch(np.nan_to_num(median[box]).clip(0, 255).astype(np.float64), np.asarray(filled, dtype=bool))
+
+
+def median_under(images: UInt8[np.ndarray, "n h w 3"], boxes: Int[np.ndarray, "n 4"]) -> Float[np.ndarray, "height width 3"]:  # fmt: skip
+    """The median of what lies under boxes of one size inside the images, gain and offset taken out."""
+    cut = pieces(images, boxes, 0)
+    return np.asarray(np.median(_levelled(cut, cut), axis=0), dtype=np.float64)
 
 
 def _levelled(cut: np.ndarray, core: np.ndarray) -> np.ndarray:

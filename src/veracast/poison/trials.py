@@ -32,7 +32,7 @@ from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
 Source = Literal["cifar", "generated"]
 CIFAR_FILE = "cifar10_subset.npz"
 JPEG_QUALITY = 80
-TRAINING_CODE = ("poison/ssl.py", "poison/augment.py", "poison/backbones.py", "poison/encoder.py", "models/loop.py")
+TRAINING_CODE = ("poison/ssl.py", "poison/augment.py", "poison/backbones.py", "poison/vit.py", "poison/encoder.py", "models/loop.py")  # fmt: skip
 GENERATED_TEST = 1_000
 NEIGHBOURS = 20
 

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice, zip_longest
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,9 +42,8 @@ from veracast.poison.block_hash import EDGE_PX, Recurrence, recurring_blocks
 from veracast.poison.controls import as_score, in_words, read_controls
 from veracast.poison.demo_images import demo_images
 from veracast.poison.encoder import spread
-from veracast.poison.find import FindConfig, FoundPatch, PoisonFindings, find_patch_poisons
-from veracast.poison.masking import best_windows, unit
-from veracast.poison.matching import match
+from veracast.poison.find import FindConfig, FoundPatch, PoisonFindings, find_config_for, find_patch_poisons
+from veracast.poison.masking import unit
 from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
 from veracast.report.page import write_report
 
@@ -70,7 +70,8 @@ _HEAT = (213, 94, 0)  # the orange of the pages
 class Config:
     """encoder: what poison/adapters.py loads; None = train one on the images. threads: 0 = as many as torch takes.
 
-    edge_px: images are squeezed to such squares; the sizes in `find.mask` are for 32. work: None = in the cache.
+    edge_px: images are squeezed to such squares; the sizes in `find` are for `find.for_px` = 32 and grow with the images (poison/find.py).
+    work: None = in the cache.
     """
 
     sources: tuple[Path, ...] = ()
@@ -92,9 +93,10 @@ class Config:
             faults.append("give sources of images, or demo=poisoned or demo=clean, one of the two")
         if self.demo and self.edge_px != 32:
             faults.append(f"edge_px is {self.edge_px}, the images of the demo have 32")
-        least = max(EDGE_PX, self.find.mask.edge_px, *self.find.mask.windows_px)
+        fitted, factor = find_config_for(self.edge_px, self.find)
+        least = max(EDGE_PX, fitted.mask.edge_px, *(factor * size for size in fitted.mask.windows_px))
         if self.edge_px < least:
-            faults.append(f"edge_px is {self.edge_px}, expected {least} or more: masks and windows must fit")
+            faults.append(f"edge_px is {self.edge_px}, expected {least} or more: masks and windows must fit (sizes in find are for images of find.for_px, {self.find.for_px})")  # fmt: skip
         if self.least_images < 2 or self.frames_per_video < 1 or self.threads < 0:
             faults.append(f"least_images {self.least_images}, frames_per_video {self.frames_per_video}, threads {self.threads}: expected 2, 1 and 0 or more")  # fmt: skip
         if faults:
@@ -146,15 +148,16 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
         raise NotMeasuredError(f"the encoder takes all images for one (spread {width:.3f}, expected {COLLAPSED} or more) -> train it longer, or name another one")  # fmt: skip
     with _timed(seconds, "search"):
         encode = lambda shown: features if shown is images.pixels else encoder.encode(shown)  # noqa: E731
-        found = find_patch_poisons(images.pixels, encode, config.find, seed=config.seed, progress=progress)
+        find = replace(config.find, mask=replace(config.find.mask, token_px=_token_px(encoder, config)))
+        found = find_patch_poisons(images.pixels, encode, find, seed=config.seed, progress=progress)
     with _timed(seconds, "write"), progress.step("write verdicts and pictures"):
-        verdicts = _verdicts(images, found, recurrence, config)
+        verdicts = _verdicts(images, found, recurrence)
         writer.table("verdicts", "verdicts", verdicts)
         writer.table("patches", "patches", _patches(found))
         writer.table("cluster_map", "cluster_map", _cluster_map(features, found, config.seed))
         _write_list(writer, "kept", verdicts.filter(~pl.col("poisoned")))
         _write_list(writer, "removed", verdicts.filter("poisoned"))
-        _draw(images, found, config, writer)
+        _draw(images, found, writer)
     patches, overlays = len(found.backdoors), len(found.patches) - len(found.backdoors)
     counts |= {"poisoned": int(found.poisoned.sum()), "patches": patches, "overlays": overlays, "recurring": int(recurrence.flagged.sum()), "ratio": round(found.ratio, 3)}  # fmt: skip
     if demo:
@@ -242,7 +245,19 @@ def _encoder(images: ImageSet, config: Config, work: Path, writer: RunWriter, pr
             pass  # to be read before the wait, not after it
     trained = train_encoder(images.pixels, settings, folder=place, seed=config.seed, progress=progress)
     writer.table("encoder_curve", "encoder_curve", trained.curve)
-    return LoadedEncoder(trained.encode, f"{settings.method}, trained on these images", trained.digest, trained.network)
+    encode = partial(trained.encode, batch=_at_once(config.edge_px))
+    return LoadedEncoder(encode, f"{settings.method}, trained on these images", trained.digest, trained.network, settings.backbone.patch_px)  # fmt: skip
+
+
+def _at_once(edge_px: int) -> int:
+    """Images that are encoded together: as much memory as 512 of 64 px take."""
+    return max(1, min(512, 512 * 64**2 // edge_px**2))
+
+
+def _token_px(encoder: LoadedEncoder, config: Config) -> int:
+    """Of the encoder's tokens, where the config does not say; 1 where there are none, or they do not divide the images."""
+    given, known = config.find.mask.token_px, encoder.token_px or 1
+    return given if given > 1 or config.edge_px % known else known
 
 
 def _training_seconds(images: np.ndarray, config: SSLConfig, seed: int) -> float:
@@ -255,7 +270,7 @@ def _training_seconds(images: np.ndarray, config: SSLConfig, seed: int) -> float
     return float(per_step * (len(images) // batch) * config.epochs)
 
 
-def _verdicts(images: ImageSet, found: PoisonFindings, recurrence: Recurrence, config: Config) -> pl.DataFrame:
+def _verdicts(images: ImageSet, found: PoisonFindings, recurrence: Recurrence) -> pl.DataFrame:
     """A row per image (schema `verdicts`)."""
     n = len(images)
     patch, boxes, kinds = np.zeros(n, dtype=np.int64), np.zeros((n, 4), dtype=np.int64), np.full(n, "", dtype="<U8")
@@ -270,19 +285,18 @@ def _verdicts(images: ImageSet, found: PoisonFindings, recurrence: Recurrence, c
         pl.int_range(pl.len()).alias("row"), "name", "source",
         pl.Series("poisoned", found.poisoned),
         *(pl.when(holds).then(pl.Series(name, values)).alias(name) for name, values in columns.items()),
-        pl.Series("likeness", _likeness(images.pixels, found, config), dtype=pl.Float64),
+        pl.Series("likeness", _likeness(found), dtype=pl.Float64),
         pl.Series("cluster", found.clusters.own),
         pl.Series("recurring", recurrence.images),
         pl.Series("masked", masked),
     )  # fmt: skip
 
 
-def _likeness(images: np.ndarray, found: PoisonFindings, config: Config) -> np.ndarray | list[None]:
+def _likeness(found: PoisonFindings) -> np.ndarray | list[None]:
     """Of every image to the patch it holds, or to the nearest one; nothing where no patch was found."""
     if not found.patches:
-        return [None] * len(images)
-    every = [match(images, one.patch, grow_px=config.find.grow_px).likeness for one in found.patches]
-    return np.where(found.scores > 0, found.scores, np.max(every, axis=0))
+        return [None] * len(found.scores)
+    return np.where(found.scores > 0, found.scores, np.max([one.by_image for one in found.patches], axis=0))
 
 
 def _patches(found: PoisonFindings) -> pl.DataFrame:
@@ -345,7 +359,7 @@ def _write_list(writer: RunWriter, name: str, rows: pl.DataFrame) -> None:
     writer.file(name, "image_list", path, "text/plain")
 
 
-def _draw(images: ImageSet, found: PoisonFindings, config: Config, writer: RunWriter) -> None:
+def _draw(images: ImageSet, found: PoisonFindings, writer: RunWriter) -> None:
     """evidence/: patch-N.png with its mask as alpha; image-ROW.png and heat-ROW.png, to be laid on it, of the most suspicious. Native size."""
     (writer.folder / "evidence").mkdir()
 
@@ -359,27 +373,29 @@ def _draw(images: ImageSet, found: PoisonFindings, config: Config, writer: RunWr
         save(
             f"patch-{number}", np.rint(np.concatenate([one.patch.pixels.clip(0, 255), alpha], axis=2)).astype(np.uint8)
         )
-    for place in _suspicious(found, config):
+    for place in _suspicious(found):
         row = int(found.looked_at[place])
         save(f"image-{row}", np.asarray(images.pixels[row]))
-        save(f"heat-{row}", _heat(found.maps[place]))
+        save(f"heat-{row}", _heat(found.maps[place], *images.pixels.shape[1:3]))
 
 
-def _suspicious(found: PoisonFindings, config: Config) -> list[int]:
+def _suspicious(found: PoisonFindings) -> list[int]:
     """Places in `looked_at`: those most like each patch in turn, then those where hiding one window changed most."""
     place_of = {int(row): place for place, row in enumerate(found.looked_at)}
     by_patch = [
         [int(row) for row in one.images[np.argsort(-one.likeness, kind="stable")] if int(row) in place_of]
         for one in sorted(found.patches, key=lambda one: one.kind)  # backdoors first
     ]
-    strength = best_windows(found.maps, config.find.mask.windows_px).strength
-    rest = found.looked_at[np.argsort(-strength, kind="stable")]
+    rest = found.looked_at[np.argsort(-found.strength, kind="stable")]
     first = (row for turn in zip_longest(*by_patch) for row in turn if row is not None)
     return [place_of[int(row)] for row in islice(dict.fromkeys([*first, *rest.tolist()]), SHOWN)]
 
 
-def _heat(activation: np.ndarray) -> np.ndarray:
-    """One colour, the more opaque the stronger, (h, w, 4) uint8; nothing where the map is flat."""
+def _heat(activation: np.ndarray, height: int, width: int) -> np.ndarray:
+    """One colour, the more opaque the stronger, (height, width, 4) uint8; nothing where the map is flat."""
+    if activation.shape != (height, width):  # of the working copy
+        scaled = Image.fromarray(activation).resize((width, height), Image.Resampling.BILINEAR)
+        activation = np.asarray(scaled)
     low, high = float(activation.min()), float(activation.max())
     share = (activation - low) / (high - low) if high > low else np.zeros_like(activation)
     colour = np.broadcast_to(np.array(_HEAT, dtype=np.uint8), (*activation.shape, 3))
