@@ -78,7 +78,7 @@ class FindConfig:
     @property
     def bridge_px(self) -> int:
         """How far edges inside a patch may lie apart where sizes are matched in steps of more than a pixel (reconstruct.py)."""
-        return max(0, max(self.grow_px) - 1)
+        return max(1, max(self.grow_px) - 1)
 
 
 class Fitted(NamedTuple):
@@ -281,7 +281,7 @@ class _Search:
             better = reconstruct(self.images[mine], matches.boxes[mine], reach, bridge_px=self.config.bridge_px)
             if better is None:
                 return None
-            patch, reach, grow = better, max(2, self.config.reach_px // 4), self.config.grow_px
+            patch, reach, grow = better, reach, self.config.grow_px
         hit = self._hits(patch, grow)
         return None if hit is None else (patch, *hit)
 
