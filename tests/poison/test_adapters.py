@@ -15,8 +15,8 @@ from torch import nn
 
 from tests.poison.test_encoder import encoder, images
 from veracast.core.errors import ConfigError, InputError
-from veracast.poison.adapters import LIBRARIES, AdapterConfig, LoadedEncoder, load_encoder
-from veracast.poison.backbones import DEVIATION, MEAN
+from veracast.poison.adapters import LIBRARIES, AdapterConfig, LoadedEncoder, load_encoder, token_px_of
+from veracast.poison.backbones import DEVIATION, MEAN, BackboneConfig
 
 onnx = pytest.importorskip("onnx")
 MODULE = """
@@ -269,3 +269,18 @@ def test_onnxruntime_is_asked_for_only_by_onnx_files(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"needs onnxruntime -> pip install 'veracast\[poison\]'"):
         load(path)
+
+
+def test_tokens_are_those_that_each_library_names() -> None:
+    def named(**parts: object) -> nn.Module:
+        network = nn.Module()
+        for name, part in parts.items():
+            setattr(network, name, part)
+        return network
+
+    assert token_px_of(BackboneConfig("vit-small", width=64, stem="patch8").build()) == 8
+    assert token_px_of(named(patch_size=16)) == 16  # torchvision
+    assert token_px_of(named(patch_size=(32, 32))) == 32  # open_clip
+    assert token_px_of(named(patch_embed=named(patch_size=(14, 14)))) == 14  # timm
+    for other in (None, BackboneConfig().build(), named(patch_size=(16, 8)), named(patch_embed=nn.Identity())):
+        assert token_px_of(other) is None

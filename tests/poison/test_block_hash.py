@@ -67,3 +67,15 @@ def test_a_sample_of_the_blocks_still_finds_a_large_patch(images: np.ndarray) ->
 def test_no_image_at_all() -> None:
     found = recurring_blocks(np.zeros((0, 8, 8, 3), dtype=np.uint8))
     assert len(found.images) == 0 and found.boxes.shape == (0, 4)
+
+
+def test_images_that_are_looked_at_one_by_one_give_the_same(
+    images: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As large ones are, for memory."""
+    found = plant(images, LABELS, [Attack(paste="exact", rate=0.1, edge_px=8)])
+    together = recurring_blocks(found.images)
+    monkeypatch.setattr("veracast.poison.block_hash._CHUNK_PX", 1)
+    apart = recurring_blocks(found.images)
+    for one, other in zip(vars(together).values(), vars(apart).values(), strict=True):
+        assert np.array_equal(one, other)

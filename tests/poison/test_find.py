@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from veracast.core.errors import ConfigError
-from veracast.poison.attacks import Attack, Planted, plant, through_jpeg
+from veracast.poison.attacks import Attack, Planted, paste, plant, through_jpeg, trigger
+from veracast.poison.consensus import ConsensusConfig
 from veracast.poison.demo_images import demo_images
-from veracast.poison.find import FindConfig, PoisonFindings, find_patch_poisons, nearest
-from veracast.poison.masking import MaskConfig, unit
+from veracast.poison.find import FindConfig, Fitted, PoisonFindings, find_config_for, find_patch_poisons, nearest
+from veracast.poison.locate import iou
+from veracast.poison.masking import MaskConfig, squares, stamped, unit
 from veracast.poison.matching import Patch, match
+from veracast.poison.working import shrunk
 
 COUNT = 400
 FIND = FindConfig(mask=MaskConfig(stride=11), candidates=12)
@@ -110,3 +115,63 @@ def test_faults_of_the_config_are_told_together() -> None:
     with pytest.raises(ConfigError) as caught:
         FindConfig(sample=-1, grow_px=(1,))
     assert "sample -1" in str(caught.value) and "grow_px (1,)" in str(caught.value)
+
+
+def test_sizes_are_the_same_share_of_larger_images_and_stay_in_smaller_ones() -> None:
+    for edge in (24, 32):
+        assert find_config_for(edge, FIND) == Fitted(FIND, 1)
+    found = find_config_for(224)  # the working copy has 56 px, 1.75 times 32
+    mask, blocks = found.config.mask, found.config.consensus
+    assert (found.factor, mask.edge_px, mask.stride, mask.windows_px) == (4, 70, 21, (18,))
+    assert (blocks.block_px, blocks.step, found.config.reach_px, found.config.grow_px) == (9, 4, 14, (-2, 0, 2))
+    unscaled = (FIND.sample, FIND.effect, FIND.consensus.likeness, FIND.mask.effect)
+    fitted = find_config_for(224, FIND).config
+    assert (fitted.sample, fitted.effect, fitted.consensus.likeness, fitted.mask.effect) == unscaled
+    blocks = ConsensusConfig(block_px=32, step=12)
+    own = FindConfig(
+        mask=MaskConfig(edge_px=60, stride=20, windows_px=(48,)), consensus=blocks, reach_px=40, for_px=224
+    )
+    fitted = find_config_for(224, own).config
+    assert (fitted.mask.edge_px, fitted.mask.stride, fitted.mask.windows_px, fitted.reach_px) == (60, 20, (12,), 10)
+    assert (fitted.consensus.block_px, fitted.consensus.step) == (8, 3)
+    assert find_config_for(224, FindConfig(grow_px=(0,), mask=MaskConfig(stride=0))).config.mask.stride == 0
+
+
+@pytest.mark.parametrize(("edge", "token", "wide", "stride"), [(224, 16, 80, 16), (224, 14, 70, 14), (224, 8, 72, 16), (224, 32, 96, 32), (32, 4, 12, 4), (384, 16, 128, 32)])  # fmt: skip
+def test_masks_of_a_vision_transformer_hide_whole_tokens(edge: int, token: int, wide: int, stride: int) -> None:
+    mask = find_config_for(edge, FindConfig(mask=MaskConfig(token_px=token))).config.mask
+    assert (mask.edge_px, mask.stride) == (wide, stride)
+    hidden = squares(edge, edge, mask, rng=np.random.default_rng(0))
+    assert not (np.concatenate([hidden[:, :2], hidden[:, :2] + hidden[:, 2:]]) % token).any()
+    covered = stamped(hidden, edge, edge)
+    assert covered.any(axis=0).all()
+
+
+def test_a_patch_on_large_images_is_found_on_their_working_copy_and_told_in_their_pixels() -> None:
+    """96 px, of which a working copy of 48 is searched; pastes differ in size by an eighth."""
+    large = np.stack([np.asarray(Image.fromarray(one).resize((96, 96), Image.Resampling.BICUBIC)) for one in PICTURES.images[:240]])  # fmt: skip
+    noisy = np.clip(large + np.random.default_rng(0).normal(0, 5, large.shape), 0, 255).astype(np.uint8)
+    labels = PICTURES.labels[:240]
+    attack = Attack(family="cells", edge_px=22, rate=0.1, target=3)
+    mine = np.flatnonzero(labels == 3)[:24]
+    boxes = np.full((240, 4), -1)
+    for k, image in enumerate(mine):
+        one = replace(attack, edge_px=(20, 22, 24)[k % 3])
+        noisy[image : image + 1], boxes[image] = paste(noisy[image : image + 1], one, rng=np.random.default_rng(k))
+    images = through_jpeg(noisy, 80)
+    seen = Patch(shrunk(trigger(attack)[None], 3)[0].astype(np.float64), np.ones((8, 8), dtype=bool))
+
+    def encode(shown: np.ndarray) -> np.ndarray:
+        assert shown.shape[1:] == (96, 96, 3)  # at full size, whatever is asked
+        small = shrunk(shown, 3)
+        carries = np.clip((match(small, seen, grow_px=(-1, 0, 1)).likeness - 0.6) / 0.2, 0, 1)[:, None]
+        return np.concatenate([colours(small) * (1 - carries), 3 * carries], axis=1)
+
+    found = find_patch_poisons(images, encode, FIND)
+    assert found.maps.shape == (240, 48, 48) and found.windows[:, 2].tolist() == [30] * 240
+    (one,) = found.backdoors
+    assert overlap(found, Planted(images, boxes[:, 0], boxes, (), {})) == (1.0, 1.0)
+    assert one.by_image[mine].min() > np.delete(one.by_image, mine).max()
+    assert np.abs(np.array(one.patch.mask.shape) - 22).max() <= 2
+    assert iou(one.boxes, boxes[one.images]).mean() > 0.8
+    assert one.effect.moved > 0.9

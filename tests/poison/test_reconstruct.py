@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from veracast.poison.matching import Patch, correlation
-from veracast.poison.reconstruct import pieces, reconstruct
+from veracast.poison.reconstruct import median_under, pieces, reconstruct
 
 DRAW = np.random.default_rng(4)
 PIXELS = DRAW.integers(0, 256, (8, 7, 3)).astype(np.float64)
@@ -43,3 +43,28 @@ def test_nothing_comes_out_of_pictures_or_of_too_few() -> None:
     found = reconstruct(noise, elsewhere, reach_px=8)
     assert found is None or found.mask.sum() < 12  # a pixel or two that vary less by chance
     assert reconstruct(shown[:3], boxes[:3], reach_px=8) is None
+
+
+def test_an_edge_inside_that_wanders_does_not_part_a_patch_that_is_bridged() -> None:
+    """Two halves whose common edge lies two pixels further right in every second image."""
+    draw = np.random.default_rng(0)
+    shown, boxes = draw.integers(0, 256, (60, 40, 40, 3), dtype=np.uint8), np.empty((60, 4), dtype=np.int64)
+    for i in range(60):
+        left, top = draw.integers(0, 40 - 14, 2)
+        edge = 6 + 2 * (i % 2)
+        shown[i, top : top + 14, left : left + edge] = (220, 30, 90)
+        shown[i, top : top + 14, left + edge : left + 14] = (20, 160, 90)
+        boxes[i] = (left + 1, top + 1, 5, 12)
+    parted, bridged = (reconstruct(shown, boxes, 10, bridge_px=bridge) for bridge in (0, 1))
+    assert parted is not None and parted.mask.shape == (14, 6)  # the left half, up to where the edge wanders
+    assert bridged is not None and bridged.mask.shape == (14, 14) and bridged.mask.all()
+
+
+def test_the_median_of_what_lies_under_boxes_has_no_gain_of_its_own() -> None:
+    shown, boxes = carriers(41)
+    whole = np.column_stack([boxes[:, 0] - 1, boxes[:, 1] - 2, np.full(41, 7), np.full(41, 8)])
+    found = median_under(shown, whole)
+    cut = np.stack([shown[i, y : y + 8, x : x + 7] for i, (x, y, _, _) in enumerate(whole)]).astype(float)
+    levels, spreads = cut.mean(axis=(1, 2, 3)), cut.std(axis=(1, 2, 3))
+    assert abs(found.mean() - np.median(levels)) < 2 and abs(found.std() - np.median(spreads)) < 2
+    assert correlation(Patch(found, np.ones((8, 7), dtype=bool)), Patch(PIXELS, np.ones((8, 7), dtype=bool))) > 0.99

@@ -12,18 +12,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
 from tests.data.test_images import bomb
 from veracast.cli.main import app
+from veracast.core.config import load_config
 from veracast.core.errors import ConfigError, InputError
 from veracast.core.records import Record, load_record, read_table
 from veracast.poison.attacks import Attack, Planted, plant, trigger
+from veracast.poison.backbones import ResNet
 from veracast.poison.controls import Controls
-from veracast.poison.demo_images import DemoImages
-from veracast.poison.find import FindConfig
+from veracast.poison.demo_images import DemoImages, demo_images
+from veracast.poison.encoder import Encoder
+from veracast.poison.find import FindConfig, find_config_for, find_patch_poisons
 from veracast.poison.masking import MaskConfig
+from veracast.poison.vit import VisionTransformer
 from veracast.recipes import audit_images
 from veracast.recipes.audit_images import Config, run
 
@@ -341,3 +346,83 @@ def test_faults_of_the_config_are_told_together(place: Path, tmp_path: Path) -> 
         run(Config(sources=(tmp_path / "missing",), work=tmp_path / "work"), tmp_path / "run")
     code, body = audit(place / "clean.npy", out=tmp_path / "run", encoder=str(tmp_path / "weights.pth"))
     assert code == 2 and "is a pickle" in body["verdict"] and not (tmp_path / "run").exists()
+
+
+CONFIGS = Path(__file__).parents[2] / "configs" / "poison"
+
+
+@pytest.fixture(scope="module")
+def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """6 pictures of 224 px as ImageNet lies on disk: folders of classes with .JPEG files; one of them is no square."""
+    folder = tmp_path_factory.mktemp("imagenet") / "train"
+    made = demo_images(0, count=6).images
+    for k, small in enumerate(made):
+        place = folder / f"n0{k % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        size = (300, 224) if k == 5 else (224, 224)
+        Image.fromarray(small).resize(size, Image.Resampling.BICUBIC).save(place / f"n0{k % 3}_{k}.JPEG")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "method", "network", "dim", "masks"),
+    [
+        ("imagenet100", "moco-v2", ResNet, 512, (70, 9)),  # at strides of 77 px: 0, 77 and what is left, 154
+        ("imagenet100-vit", "byol", VisionTransformer, 384, (80, 16)),  # at strides of 4 tokens: 0, 4, 8 and 9
+    ],
+)
+def test_imagenet_at_224_px_through_the_real_classes(
+    name: str, method: str, network: type, dim: int, masks: tuple[int, int], imagenet: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """The configs as they are but for how much: two steps of three images, two images masked."""
+    seen: dict[str, Any] = {}
+
+    def watched(images: np.ndarray, encode: Any, find: FindConfig, **more: Any) -> Any:
+        counts: list[int] = []
+        counted = lambda shown: counts.append(len(shown)) or encode(shown)  # noqa: E731
+        seen.update(found=find_patch_poisons(images, counted, find, **more), find=find, encoded=counts)
+        return seen["found"]
+
+    monkeypatch.setattr(audit_images, "find_patch_poisons", watched)
+    monkeypatch.setattr(audit_images, "_training_seconds", lambda *_: 1.0)  # it would train twice
+    few = ["train.epochs=1", "train.batch_size=3", "train.queue=64", "find.sample=2", "find.mask.stride=11", "least_images=6", "threads=1"]  # fmt: skip
+    config = load_config(Config, file=CONFIGS / f"{name}.toml", overrides=few, given={"sources": (imagenet,), "work": tmp_path / "work"})  # fmt: skip
+    record = run(config, tmp_path / "run")
+    assert record.status == "ok" and record.counts["encoder"] == f"{method}, trained on these images"
+    assert read_table(record, "encoder_curve")["step"].to_list() == [1, 2]
+    (place,) = (tmp_path / "work").glob("encoder-*")
+    encoder = Encoder.load(place / "encoder")
+    assert type(encoder.network) is network and encoder.network.dim == dim
+    verdicts = read_table(record, "verdicts")
+    assert verdicts["name"].to_list() == [f"n0{k}/n0{k}_{n}.JPEG" for k in range(3) for n in (k, k + 3)]  # fmt: skip
+    edge, count = masks
+    token = encoder.config.patch_px or 1
+    mask = find_config_for(224, seen["find"]).config.mask
+    assert (mask.edge_px, mask.token_px) == (edge, token)
+    assert seen["encoded"][1:3] == [2, 2 * count]  # whole, then under each mask
+    maps = seen["found"].maps
+    assert maps.shape == (2, 56, 56) and maps.std(axis=(1, 2)).min() > 0
+    cells = maps.reshape(2, 14, 4, 14, 4)
+    assert (np.ptp(cells, axis=(2, 4)).max() < 1e-6) == (token == 16)  # a token of 16 px is 4 of the working copy
+    boxes = seen["found"].windows
+    assert (boxes[:, 2:] == 72).all() and (boxes[:, :2] % 4 == 0).all() and (boxes[:, :2] + 72).max() <= 224
+    for heat in (tmp_path / "run" / "evidence").glob("heat-*.png"):
+        with Image.open(heat) as picture:
+            assert picture.size == (224, 224)
+
+
+def test_the_configs_of_imagenet_are_whole(imagenet: Path) -> None:
+    given = {"sources": (imagenet,)}
+    known = {path.stem: load_config(Config, file=path, given=given) for path in CONFIGS.glob("*.toml")}
+    assert {
+        name: (c.train.method, c.train.backbone.name, c.train.epochs, c.train.batch_size) for name, c in known.items()
+    } == {
+        "imagenet100": ("moco-v2", "resnet18", 200, 256),
+        "imagenet100-byol": ("byol", "resnet18", 200, 256),
+        "imagenet100-vit": ("byol", "vit-small", 200, 256),
+    }
+    for config in known.values():
+        assert config.edge_px == 224 and config.find == FindConfig() and config.train.augmentation.blur == 0.5
+        with torch.device("meta"):
+            network = config.train.backbone.build()
+        assert sum(p.numel() for p in network.parameters()) in (11_176_512, 21_665_664)  # as published, without a head
