@@ -4,7 +4,7 @@
 
 Writes the numbers of docs/poison-scale.md. For every config in configs/poison: operations of a training step (loss and backward of the method
 itself) and of a forward pass, by torch's counter on four images, and bytes that autograd keeps of them. Seconds on an accelerator are operations over
-peak times utilisation, both assumptions: the defaults are an A100 in fp32, as the code computes, at half its peak. Decoding, views, hashes,
+peak times utilisation, both assumptions: the defaults are an A100 in fp32, as the code computes, at half its peak. Decoding, views, hashes, hiding,
 consensus, matching and clusters run on the CPU: measured here on some images, scaled by their number, and by its square for consensus.
 """
 
@@ -35,7 +35,7 @@ from veracast.poison.consensus import consensus
 from veracast.poison.demo_images import demo_images
 from veracast.poison.encoder import pixels
 from veracast.poison.find import QUICK_DECOYS, FindConfig, Fitted, find_config_for
-from veracast.poison.masking import squares
+from veracast.poison.masking import masked, squares
 from veracast.poison.matching import Patch, decoys, match, threshold, thresholds
 from veracast.poison.ssl import METHODS, SSLConfig
 from veracast.poison.working import shrunk
@@ -129,6 +129,7 @@ def on_the_cpu(config: Config, n: int) -> dict[str, float]:
     corners = rng.integers(0, small.shape[1] - wide + 1, (WINDOWS, 2))
     windows = np.stack([small[k % SHOWN, y : y + wide, x : x + wide] for k, (x, y) in enumerate(corners)])
     blocks = [Patch(one[:block, :block].astype(np.float64), np.ones((block, block), dtype=bool)) for one in windows[: config.find.candidates]]  # fmt: skip
+    hidden = squares(edge, edge, fitted.config.mask, rng=rng)
     features = rng.normal(size=(4_000, 512))
     clusters = KMeans(32, n_init=1, max_iter=5, tol=0, init="random", random_state=0)
     return {
@@ -136,6 +137,7 @@ def on_the_cpu(config: Config, n: int) -> dict[str, float]:
         "views": 2 * seconds(lambda: augment(shown, config.train.augmentation, draw)) / SHOWN,
         "blocks": seconds(lambda: recurring_blocks(images, kept=1 + n * edge**2 // MOST_BLOCKS)) / SHOWN,
         "shrink": seconds(lambda: shrunk(images, fitted.factor)) / SHOWN,
+        "hide": seconds(lambda: masked(images[:4], hidden)) / 4,
         "consensus": seconds(lambda: consensus(windows, fitted.config.consensus)) * (config.find.sample / WINDOWS) ** 2,
         "candidates": seconds(lambda: thresholds(small, blocks, decoys_each=QUICK_DECOYS)) / SHOWN,
         "grow": matching(small, small.shape[1], fitted),
@@ -194,7 +196,7 @@ def main() -> None:
     clusters = n / PER_CLUSTER
     core_hours = {
         "read": n * cpu["read"], "views_of_the_training": n * epochs * cpu["views"], "blocks": n * cpu["blocks"], "shrink": n * cpu["shrink"],
-        "consensus": cpu["consensus"], "candidates": n * cpu["candidates"], "grow_a_patch": n * cpu["grow"],
+        "hide_sample": config.find.sample * cpu["hide"], "hide_all": n * cpu["hide"], "consensus": cpu["consensus"], "candidates": n * cpu["candidates"], "grow_a_patch": n * cpu["grow"],
         "grow_a_patch_at_full_size": n * full_size(config), "k_means": STARTS * ITERATIONS * n * clusters * cpu["k_means"],
     }  # fmt: skip
     found["cpu_seconds"], found["core_hours"] = cpu, {name: value / HOUR for name, value in core_hours.items()}
