@@ -378,7 +378,7 @@ def audit_images(
     Exit codes: 0 nothing found or only overlays without an effect in the encoder, 3 a backdoor patch, 4 not measured. In the run folder:
     kept.txt and removed.txt, verdicts.parquet, report.html, findings.sarif. Stopped or killed, it goes on where it was: decoded images and
     the trained encoder stay in the folder that --set work=FOLDER names, else in the cache. More keys: least_images, frames_per_video, threads,
-    train.method, train.epochs, find.sample.
+    train.method, train.epochs, find.sample. Sizes in find (find.mask.edge_px ...) are for images of find.for_px, 32, and grow with larger ones.
     """
     from veracast.cli.output import audited
 
