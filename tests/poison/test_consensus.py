@@ -73,3 +73,18 @@ def test_what_does_not_fit_is_said() -> None:
         consensus(windows(2, {}), ConsensusConfig(block_px=9))
     with pytest.raises(ConfigError, match=r"likeness is 1\.2"):
         ConsensusConfig(likeness=1.2)
+
+
+def test_windows_of_one_group_count_once_and_not_for_each_other() -> None:
+    made = windows(12, {0: (0, 0), 3: (3, 1), 7: (2, 3), 9: (1, 1)})
+    groups = np.arange(12)
+    groups[[3, 7]] = 100  # two frames of one shot
+    groups[[0, 11]] = 5  # window 0 has a twin without the block; 5 has none of it either
+    found, _ = consensus(made, EVERY, groups=groups)
+    by_window = {w: found.n_in[(found.window == w)].max() for w in (0, 3, 9)}
+    assert by_window == {0: 2, 3: 2, 9: 2}
+    alone, _ = consensus(made, EVERY)
+    same, _ = consensus(made, EVERY, groups=np.arange(12)[::-1])  # groups of one, in another order
+    assert np.array_equal(alone.n_in, same.n_in) and np.array_equal(alone.n_flip, same.n_flip)
+    one, _ = consensus(made, EVERY, groups=np.zeros(12, dtype=np.int64))
+    assert not one.n_in.any()

@@ -116,7 +116,7 @@ def test_a_consensus_flags_backdoors_alone(given: Scene, monkeypatch: pytest.Mon
     backdoor = _Patch("backdoor", half, given.truth[half], np.linspace(0.9, 0.8, len(half)))
     overlay = _Patch("overlay", np.array([0, 1]), np.array([[0, 0, 5, 5]] * 2), np.array([0.99, 0.99]))
 
-    def agreed(images: Any, encode: Any, features: Any, own: Any, located: Located, config: Any, *, seed: int) -> Agreed:  # fmt: skip
+    def agreed(images: Any, encode: Any, features: Any, own: Any, located: Located, config: Any, *, groups: Any, seed: int) -> Agreed:  # fmt: skip
         seen.append(located)
         return Agreed((backdoor, overlay), 1.0)  # type: ignore[arg-type]
 

@@ -11,12 +11,22 @@ from PIL import Image
 
 from veracast.core.errors import ConfigError
 from veracast.poison.attacks import Attack, Planted, paste, plant, through_jpeg, trigger
-from veracast.poison.consensus import ConsensusConfig
+from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
 from veracast.poison.demo_images import demo_images
-from veracast.poison.find import FindConfig, Fitted, PoisonFindings, find_config_for, find_patch_poisons, nearest
+from veracast.poison.find import (
+    FindConfig,
+    Fitted,
+    Located,
+    PoisonFindings,
+    find_config_for,
+    find_in_windows,
+    find_patch_poisons,
+    nearest,
+)
 from veracast.poison.locate import iou
 from veracast.poison.masking import MaskConfig, squares, stamped, unit
 from veracast.poison.matching import Patch, match
+from veracast.poison.overlays import Overlay, overlay
 from veracast.poison.working import shrunk
 
 COUNT = 400
@@ -175,3 +185,35 @@ def test_a_patch_on_large_images_is_found_on_their_working_copy_and_told_in_thei
     assert np.abs(np.array(one.patch.mask.shape) - 22).max() <= 2
     assert iou(one.boxes, boxes[one.images]).mean() > 0.8
     assert one.effect.moved > 0.9
+
+
+def test_frames_of_one_shot_recur_and_are_no_recurrence(planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One picture in 40 frames, each moved and compressed: all that is in it recurs, and counts once wherever recurrences are counted."""
+    shot = overlay(PICTURES.images, None, Overlay(kind="duplicates", share=0.1, group_images=40))
+    seen: list[np.ndarray] = []
+
+    def agree(windows: np.ndarray, config: ConsensusConfig, *, groups: np.ndarray) -> tuple[Consensus, Consensus]:
+        seen.append(groups)
+        return consensus(windows, config, groups=groups)
+
+    monkeypatch.setattr("veracast.poison.find.consensus", agree)
+    found = find_patch_poisons(shot.images, seeing(planted, takes_over=True), FIND)
+    assert found.patches == () and np.bincount(found.groups).max() == 40
+    assert len(np.unique(found.groups[shot.carries])) == 1
+    assert np.array_equal(seen[0], found.groups[found.looked_at])
+
+
+def test_hits_are_counted_group_by_group_and_flagged_image_by_image(planted: Planted) -> None:
+    encode = seeing(planted, takes_over=True)
+    found = find_patch_poisons(planted.images, encode, FIND)
+    mine = np.flatnonzero(planted.poisoned)
+    groups = np.arange(COUNT)
+    groups[mine[:8]] = COUNT  # say that eight of them are one shot
+    located = Located(found.looked_at, found.windows)
+    agreed = find_in_windows(planted.images, encode, unit(encode(planted.images)), found.clusters.own, located, Fitted(FIND, 1), groups=groups, seed=0)  # fmt: skip
+    (one,), (before,) = agreed.patches, found.patches
+    assert set(one.images) == set(before.images) == set(mine)
+    assert (before.threshold.hits, one.threshold.hits) == (len(mine), len(mine) - 7)
+    groups[mine] = COUNT  # all of them one shot: no recurrence at all
+    alone = find_in_windows(planted.images, encode, unit(encode(planted.images)), found.clusters.own, located, Fitted(FIND, 1), groups=groups, seed=0)  # fmt: skip
+    assert alone.patches == ()

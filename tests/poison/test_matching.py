@@ -7,6 +7,7 @@ import pytest
 
 from veracast.poison.matching import (
     Patch,
+    best_of_groups,
     best_places,
     correlation,
     decoys,
@@ -125,7 +126,7 @@ def test_many_at_once_are_judged_as_one_by_one() -> None:
 
 
 def test_a_symmetric_patch_is_judged_by_its_other_decoys() -> None:
-    half = DRAW.integers(0, 256, (6, 3, 3)).astype(np.float64)
+    half = np.random.default_rng(4).integers(0, 256, (6, 3, 3)).astype(np.float64)
     patch = Patch(np.concatenate([half, half[:, ::-1]], axis=1), np.ones((6, 6), dtype=bool))
     which = np.arange(0, 200, 5)
     shown = with_patch(images(), which, patch)
@@ -134,3 +135,20 @@ def test_a_symmetric_patch_is_judged_by_its_other_decoys() -> None:
     flat = Patch(np.full((5, 5, 3), 80.0), np.ones((5, 5), dtype=bool))
     flat.pixels[2, 2] = 200  # the same whichever way it is turned
     assert threshold(shown, match(shown, flat), flat) is None
+
+
+def test_images_of_one_group_are_one_hit_with_their_best_likeness() -> None:
+    values = np.array([[0.1, 0.9], [0.5, 0.2], [0.3, 0.4]])
+    assert best_of_groups(values, np.array([7, 2, 7])).tolist() == [[0.5, 0.2], [0.3, 0.9]]
+    assert best_of_groups(values[:, 0], np.array([1, 1, 1])).tolist() == [0.5]
+    which = np.arange(0, 200, 4)
+    shown = with_patch(images(), which)
+    alone = threshold(shown, match(shown, PATCH), PATCH)
+    groups = np.arange(200)
+    groups[which[:40]] = 1_000 + np.arange(40) // 2  # twenty shots of two frames
+    grouped = threshold(shown, match(shown, PATCH), PATCH, groups=groups)
+    assert alone is not None and grouped is not None
+    assert (alone.hits, grouped.hits) == (50, 30)
+    groups[which] = 1_000
+    assert threshold(shown, match(shown, PATCH), PATCH, groups=groups) is None  # one shot is no recurrence
+    assert thresholds(shown, [PATCH], decoys_each=4, groups=groups) == [None]

@@ -82,25 +82,30 @@ def blocks_of(windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig, *,
     return Blocks(np.where(enough, vectors / np.maximum(length, 1e-9), 0), left, top)
 
 
-def consensus(windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig = ConsensusConfig()) -> tuple[Consensus, Consensus]:  # fmt: skip
+def consensus(windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig = ConsensusConfig(), *, groups: Int[np.ndarray, " n"] | None = None) -> tuple[Consensus, Consensus]:  # fmt: skip
     """Agreement of every asking block with the other windows, beside mirrored ones and beside ones that are upside down.
 
-    Time grows with n^2.
+    groups: windows of one group (frames of one shot) count once, and not for each other. Time grows with n^2.
     """
+    codes = np.arange(len(windows)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    order = np.argsort(codes, kind="stable")
+    windows_by_group, starts = windows[order], np.searchsorted(codes[order], np.arange(codes.max(initial=-1) + 1))
     asking = blocks_of(windows, config, step=config.step)
     place, window = np.nonzero(asking.vectors.any(axis=2))
     vectors = asking.vectors[place, window]
-    n_in = _sharing(vectors, window, blocks_of(windows, config), config.likeness)
+    own = codes[window]
+    n_in = _sharing(vectors, own, blocks_of(windows_by_group, config), starts, config.likeness)
     found = []
-    for turned in (windows[:, :, ::-1], windows[:, ::-1]):
-        n_flip = _sharing(vectors, window, blocks_of(turned, config), config.likeness)
+    for turned in (windows_by_group[:, :, ::-1], windows_by_group[:, ::-1]):
+        n_flip = _sharing(vectors, own, blocks_of(turned, config), starts, config.likeness)
         z = (n_in - n_flip) / np.sqrt(n_in + n_flip + 1)
         found.append(Consensus(window, asking.left[place], asking.top[place], n_in, n_flip, z))
     return found[0], found[1]
 
 
-def _sharing(vectors: np.ndarray, own: np.ndarray, answering: Blocks, likeness: float) -> Int[np.ndarray, " m"]:
-    """How many windows besides its own hold the like of each asking block, vectors (m, size) of windows own (m,)."""
+def _sharing(vectors: np.ndarray, own: np.ndarray, answering: Blocks, starts: np.ndarray, likeness: float) -> Int[np.ndarray, " m"]:  # fmt: skip
+    """How many groups besides its own hold the like of each asking block: vectors (m, size) of groups own (m,), answering windows in the
+    order of their groups, each of which begins at one of `starts`."""
     found = np.zeros(len(vectors), dtype=np.int64)
     turned = np.ascontiguousarray(answering.vectors.transpose(0, 2, 1))
     at_once = max(1, _AT_ONCE // max(1, turned.shape[2]))
@@ -109,6 +114,8 @@ def _sharing(vectors: np.ndarray, own: np.ndarray, answering: Blocks, likeness: 
         held = np.zeros((len(mine), turned.shape[2]), dtype=bool)
         for blocks in turned:
             held |= mine @ blocks >= likeness
+        if len(starts) < held.shape[1]:
+            held = np.logical_or.reduceat(held, starts, axis=1)
         held[np.arange(len(mine)), own[low : low + at_once]] = False
         found[low : low + at_once] = held.sum(axis=1)
     return found

@@ -24,6 +24,7 @@ from veracast.poison.art_baselines import Analysis, Suspects, activation_cluster
 from veracast.poison.block_hash import recurring_blocks
 from veracast.poison.classifier import ClassifierConfig, classify, kept_out
 from veracast.poison.clusters import Clusters, cluster
+from veracast.poison.duplicates import near_duplicates
 from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig, Fitted, Located, find_in_windows, looked_at
 from veracast.poison.locate import grad_cam_maps, hit, iou, oracle_windows, random_windows
@@ -220,7 +221,7 @@ def outcome(given: Scene, row: Row, windows: Windows | None) -> Outcome:
 
 def _consensus(given: Scene, windows: Windows) -> Outcome:
     located = Located(given.sample, windows.boxes)
-    agreed = find_in_windows(given.images, given.encoder.encode, given.features, given.clusters.own, located, Fitted(given.config, 1), seed=given.seed)  # fmt: skip
+    agreed = find_in_windows(given.images, given.encoder.encode, given.features, given.clusters.own, located, Fitted(given.config, 1), groups=near_duplicates(given.images), seed=given.seed)  # fmt: skip
     flagged, scores = np.zeros(len(given.images), dtype=bool), np.zeros(len(given.images))
     boxes = np.full((len(given.images), 4), -1)
     backdoors = [patch for patch in agreed.patches if patch.kind == "backdoor"]

@@ -57,9 +57,11 @@ class Effect(NamedTuple):
         return self.interval.low > self.by_windows + least
 
 
-def effect_of(near: Near, images: UInt8[np.ndarray, "n h w 3"], own: Int[np.ndarray, " n"], holders: Bool[np.ndarray, " n"], patch: Patch, config: EffectConfig = EffectConfig(), *, rng: np.random.Generator) -> Effect:  # fmt: skip
-    """What pasting a patch does to images that do not hold it; own: cluster of each image, holders: which of them hold the patch."""
-    theirs = their_clusters(own, holders)
+def effect_of(near: Near, images: UInt8[np.ndarray, "n h w 3"], own: Int[np.ndarray, " n"], holders: Bool[np.ndarray, " n"], patch: Patch, config: EffectConfig = EffectConfig(), *, counted: Bool[np.ndarray, " n"] | None = None, rng: np.random.Generator) -> Effect:  # fmt: skip
+    """What pasting a patch does to images that do not hold it; own: cluster of each image, holders: which of them hold the patch, counted: which
+    images say where holders are, one of each group."""
+    every = np.ones(len(own), dtype=bool) if counted is None else counted
+    theirs = their_clusters(own[every], holders[every])
     elsewhere = np.flatnonzero(~holders & ~np.isin(own, theirs))
     if not len(theirs) or not len(elsewhere):
         return Effect(theirs, 0.0, Interval(0.0, 0.0), 0.0, len(elsewhere))

@@ -9,7 +9,8 @@
 Large images are compared and matched on a working copy (working.py); the encoder sees them at full size, masked or with a patch.
 
 Only a patch that recurs *and* has an effect is a finding; one without is reported as an overlay. What is found is taken out and the search
-goes on, for sets with several triggers. No labels, no clean set, no knowledge of the patch.
+goes on, for sets with several triggers. Frames of one shot (duplicates.py) count once, since all that is in them recurs. No labels, no clean
+set, no knowledge of the patch.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
+from veracast.poison.duplicates import near_duplicates
 from veracast.poison.effect import Effect, EffectConfig, Near, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
 from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
@@ -145,7 +147,8 @@ class Agreed(NamedTuple):
 class PoisonFindings:
     """patches: by the order in which they were found. ratio: of the consensus that was left at the end. scores (n,): likeness to the
     nearest patch that was found, 0 without one. looked_at (m,): images that were masked; windows (m, 4): what was located in them, and
-    strength (m,): how much it stands out; maps (m, H, W): their activation, as large as the working copy; clusters: of the features."""
+    strength (m,): how much it stands out; maps (m, H, W): their activation, as large as the working copy; clusters: of the features; groups (n,): frames
+    of one shot have one number."""
 
     patches: tuple[FoundPatch, ...]
     ratio: float
@@ -155,6 +158,7 @@ class PoisonFindings:
     strength: Float[np.ndarray, " m"]
     maps: Float[np.ndarray, "m h w"]
     clusters: Clusters = field(repr=False)
+    groups: Int[np.ndarray, " n"] = field(repr=False)
 
     @property
     def backdoors(self) -> tuple[FoundPatch, ...]:
@@ -182,21 +186,24 @@ def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, con
     chosen = looked_at(clusters.own, fitted.sample, seed=seed)
     maps = activation_maps(encode, images[chosen], fitted.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, factor=factor, progress=progress)  # fmt: skip
     boxes, strength = best_windows(maps, fitted.mask.windows_px)
-    patches, ratio = find_in_windows(images, encode, features, clusters.own, Located(chosen, boxes), Fitted(fitted, factor), seed=seed, progress=progress)  # fmt: skip
+    with progress.step("frames of one shot"):
+        groups = near_duplicates(images)
+    patches, ratio = find_in_windows(images, encode, features, clusters.own, Located(chosen, boxes), Fitted(fitted, factor), groups=groups, seed=seed, progress=progress)  # fmt: skip
     scores = np.zeros(len(images))
     for found in patches:
         scores[found.images] = np.maximum(scores[found.images], found.likeness)
     windows = full_boxes(boxes, factor, *images.shape[1:3])
-    return PoisonFindings(patches, ratio, scores, chosen, windows, strength, maps, clusters)
+    return PoisonFindings(patches, ratio, scores, chosen, windows, strength, maps, clusters, groups)
 
 
 def find_in_windows(
-    images: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dim"], own: Int[np.ndarray, " n"], located: Located, fitted: Fitted, *, seed: int, progress: Progress = SILENT
+    images: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dim"], own: Int[np.ndarray, " n"], located: Located, fitted: Fitted, *, groups: Int[np.ndarray, " n"] | None = None, seed: int, progress: Progress = SILENT
 ) -> Agreed:  # fmt: skip
     """The search behind any locator: features of length 1 of all images, their clusters, and a window of some of them, in pixels of the
-    working copy."""
+    working copy. groups: frames of one shot, whose recurrences count once (duplicates.py); None = every image for itself."""
     config, factor = fitted
-    search = _Search(images, factor, own, lambda shown: nearest(features, unit(encode(shown))), config, seed)
+    groups = np.arange(len(images)) if groups is None else groups
+    search = _Search(images, factor, own, groups, lambda shown: nearest(features, unit(encode(shown))), config, seed)
     patches, ratio = search.run(located.images, located.boxes, progress)
     return Agreed(tuple(patches), ratio)
 
@@ -214,9 +221,9 @@ def looked_at(own: Int[np.ndarray, " n"], sample: int, *, seed: int) -> Int[np.n
 class _Search:
     """What the rounds of one search share; images: the working copy."""
 
-    def __init__(self, full: np.ndarray, factor: int, own: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:  # fmt: skip
+    def __init__(self, full: np.ndarray, factor: int, own: np.ndarray, groups: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:  # fmt: skip
         self.full, self.factor, self.images = full, factor, shrunk(full, factor)
-        self.own, self.near, self.config, self.seed = own, near, config, seed
+        self.own, self.groups, self.near, self.config, self.seed = own, groups, near, config, seed
         self.left = np.ones(len(full), dtype=bool)
 
     def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
@@ -228,7 +235,7 @@ class _Search:
                 if not len(mine):
                     return found, 0.0
                 windows = cut(self.images, looked_at[mine], boxes[mine])
-                agreed = consensus(windows, config.consensus)
+                agreed = consensus(windows, config.consensus, groups=self.groups[looked_at[mine]])
                 ratio = max(one.ratio(floor=config.consensus.chance_floor) for one in agreed)
                 if len(found) == config.most_patches:
                     return found, ratio
@@ -260,7 +267,11 @@ class _Search:
 
     def _patch(self, candidates: Sequence[Patch], ratio: float) -> FoundPatch | None:
         """What the first of the blocks grows into that becomes a patch; most are pictures, which their decoys match as often."""
-        least = thresholds(self.images[self.left], candidates, decoys_each=QUICK_DECOYS) if candidates else []
+        least = (
+            thresholds(self.images[self.left], candidates, decoys_each=QUICK_DECOYS, groups=self.groups[self.left])
+            if candidates
+            else []
+        )
         for block in (block for block, found in zip(candidates, least, strict=True) if found is not None):
             grown = self._grown(block)
             if grown is not None:
@@ -277,7 +288,9 @@ class _Search:
                 return None
             matches, least = hit
             own_size = matches.boxes[:, 2] == patch.mask.shape[1]
-            mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size)
+            mine = self._one_of_each(
+                np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size), matches
+            )
             better = reconstruct(self.images[mine], matches.boxes[mine], reach, bridge_px=self.config.bridge_px)
             if better is None:
                 return None
@@ -288,15 +301,22 @@ class _Search:
     def _hits(self, patch: Patch, grow: tuple[int, ...]) -> tuple[Matches, Threshold] | None:
         matches = match(self.images, patch, grow_px=grow)
         asked = Matches(matches.likeness[self.left], matches.boxes[self.left])
-        least = threshold(self.images[self.left], asked, patch, grow_px=grow)
+        least = threshold(self.images[self.left], asked, patch, grow_px=grow, groups=self.groups[self.left])
         return None if least is None or least.hits < self.config.least_images else (matches, least)
+
+    def _one_of_each(self, index: np.ndarray, matches: Matches) -> np.ndarray:
+        """Of images (m,) the one of each group that is most like the patch."""
+        order = index[np.argsort(-matches.likeness[index], kind="stable")]
+        return np.sort(order[np.unique(self.groups[order], return_index=True)[1]])
 
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
         mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
         holders = matches.likeness >= least.likeness
+        counted = ~holders
+        counted[self._one_of_each(np.flatnonzero(holders), matches)] = True
         likeness = matches.likeness
         patch, boxes = at_full_size(self.full, patch, mine, matches.boxes[mine], likeness[mine], self.factor)
-        effect = effect_of(self.near, self.full, self.own, holders, patch, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        effect = effect_of(self.near, self.full, self.own, holders, patch, self.config.effect, counted=counted, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
         kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
         return FoundPatch(kind, patch, mine, boxes, likeness[mine], least, ratio, effect, likeness)
 

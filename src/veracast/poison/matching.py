@@ -79,26 +79,28 @@ def decoys(patch: Patch) -> list[Patch]:
     return found
 
 
-def threshold(images: UInt8[np.ndarray, "n h w 3"], found: Matches, patch: Patch, *, grow_px: Sequence[int] = (0,)) -> Threshold | None:  # fmt: skip
+def threshold(
+    images: UInt8[np.ndarray, "n h w 3"], found: Matches, patch: Patch, *, grow_px: Sequence[int] = (0,), groups: Int[np.ndarray, " n"] | None = None
+) -> Threshold | None:  # fmt: skip
     """The least likeness at which decoys have at most FALSE_SHARE of the hits; None where no likeness is enough.
 
-    found: the patch's own matches in the images. Of the mirror image one hit more than was seen may be MIRROR_SHARE of the hits, of the
+    found: the patch's own matches in the images. groups: images of one group (frames of one shot) count once, as hits too. Of the mirror image one hit more than was seen may be MIRROR_SHARE of the hits, of the
     other decoys their mean FALSE_SHARE. A patch that is its own mirror image needs LEAST_DECOYS of them.
     """
     asked = _asked(patch)
     sizes = [scaled(decoy, grow) for decoy in asked.every for grow in grow_px]
     by_size = best_places(images, sizes).likeness.reshape(len(images), len(asked.every), len(grow_px))
-    return _least(found.likeness, by_size.max(axis=2), asked)
+    return _least(found.likeness, by_size.max(axis=2), asked, groups)
 
 
-def thresholds(images: UInt8[np.ndarray, "n h w 3"], patches: Sequence[Patch], *, decoys_each: int) -> list[Threshold | None]:  # fmt: skip
+def thresholds(images: UInt8[np.ndarray, "n h w 3"], patches: Sequence[Patch], *, decoys_each: int, groups: Int[np.ndarray, " n"] | None = None) -> list[Threshold | None]:  # fmt: skip
     """`threshold` of many patches of one size in one go, with their mirror images and some of their other decoys."""
     asked = [_asked(patch, decoys_each) for patch in patches]
     every = [one for patch, others in zip(patches, asked, strict=True) for one in (patch, *others.every)]
     likeness = best_places(images, every).likeness
     ends = np.cumsum([1 + len(others.every) for others in asked])
     parts = np.split(likeness, ends[:-1], axis=1)
-    return [_least(part[:, 0], part[:, 1:], others) for part, others in zip(parts, asked, strict=True)]
+    return [_least(part[:, 0], part[:, 1:], others, groups) for part, others in zip(parts, asked, strict=True)]
 
 
 class _Asked(NamedTuple):
@@ -118,10 +120,12 @@ def _asked(patch: Patch, most: int = 0) -> _Asked:
     return _Asked(others if len(others) >= min(LEAST_DECOYS, most or LEAST_DECOYS) else [], mirror=False)
 
 
-def _least(own: np.ndarray, by_decoy: np.ndarray, asked: _Asked) -> Threshold | None:
-    """From likenesses (n,) of a patch and (n, decoys) of its decoys."""
+def _least(own: np.ndarray, by_decoy: np.ndarray, asked: _Asked, groups: np.ndarray | None) -> Threshold | None:
+    """From likenesses (n,) of a patch and (n, decoys) of its decoys; of each group the best."""
     if not asked.every:
         return None
+    if groups is not None:
+        own, by_decoy = best_of_groups(own, groups), best_of_groups(by_decoy, groups)
     steps = np.sort(own)
     hits = len(steps) - np.arange(len(steps))
     enough = hits >= LEAST_HITS
@@ -135,6 +139,13 @@ def _least(own: np.ndarray, by_decoy: np.ndarray, asked: _Asked) -> Threshold | 
         return None
     at = int(enough.argmax())
     return Threshold(float(steps[at]), int(hits[at]), len(asked.every))
+
+
+def best_of_groups(values: Float[np.ndarray, "n ..."], groups: Int[np.ndarray, " n"]) -> Float[np.ndarray, "g ..."]:
+    """The largest value (of each column) in every group, group by group."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.unique(groups[order], return_index=True)[1]
+    return np.asarray(np.maximum.reduceat(values[order], starts, axis=0))
 
 
 def correlation(one: Patch, other: Patch) -> float:
