@@ -159,10 +159,10 @@ def test_the_small_scale_is_what_the_issue_asks_for() -> None:
     trials = trials_of(_filled(Config(scale="small")))
     by_group = {group: [t for t in trials if t.group == group] for group in ("main", "exact", "clean")}
     assert {group: len(found) for group, found in by_group.items()} == {"main": 9, "exact": 3, "clean": 10}
-    assert {(t.seed, t.attacks[0].target) for t in by_group["main"]} == {(s, t) for s in (11, 12, 13) for t in (0, 3, 6)}  # fmt: skip
+    assert {(t.seed, t.attacks[0].target) for t in by_group["main"]} == {(s, t) for s in (21, 22, 23) for t in (0, 3, 6)}  # fmt: skip
     assert len({t.attacks[0].seed for t in by_group["main"]}) == 9  # a trigger each
     assert {t.attacks[0].paste for t in by_group["main"]} == {"jittered"} and {t.attacks[0].paste for t in by_group["exact"]} == {"exact"}  # fmt: skip
-    assert [t.seed for t in by_group["clean"]] == list(range(11, 21))  # the first ones are controls of the planted
+    assert [t.seed for t in by_group["clean"]] == list(range(21, 31))  # the first ones are controls of the planted
 
 
 def test_unseen_threats_are_changes_of_the_main_one() -> None:
