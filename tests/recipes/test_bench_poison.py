@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -180,13 +179,3 @@ def test_without_the_real_images_the_error_says_where_they_are_looked_for(
     with pytest.raises(InputError, match="VERACAST_DATA"):
         run(Config(scale="small", work=tmp_path), tmp_path / "out")
     assert not (tmp_path / "out").exists()
-
-
-def test_scores_of_nothing_are_empty_and_those_of_a_hand_made_case_right() -> None:
-    poisoned = np.array([True, True, False, False])
-    flagged = np.array([True, False, True, False])
-    found = bench_poison._scores(flagged, np.array([0.9, 0.2, 0.5, 0.1]), poisoned)
-    assert found == {"flagged": 2, "recall": 0.5, "precision": 0.5, "ap": pytest.approx((1 + 2 / 3) / 2)}
-    none = bench_poison._scores(np.zeros(4, dtype=bool), np.zeros(4), np.zeros(4, dtype=bool))
-    assert none == {"flagged": 0, "recall": None, "precision": None, "ap": None}
-    json.dumps(none)

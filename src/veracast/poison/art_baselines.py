@@ -209,7 +209,7 @@ def _seeded(state: int) -> Iterator[None]:
     as they were afterwards."""
     before, logger = np.random.get_state(), logging.getLogger("art")
     level = logger.level
-    np.random.seed(state)
+    np.random.seed(state)  # the only generator ART's k-means and PCA can be given; its state comes back below
     logger.setLevel(logging.ERROR)
     try:
         yield

@@ -29,19 +29,16 @@ from veracast.core.files import cache_folder, code_digest, write_json
 from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
-from veracast.core.seeds import stream
-from veracast.core.statistics import bootstrap_interval, wilson_interval
 from veracast.core.workers import side_by_side
 from veracast.poison.attacks import Attack, Family
 from veracast.poison.contest import DISPLACEMENT, LOCATORS, ROWS, SHORT, Row, localise, only_planted, outcome, scene
 from veracast.poison.find import FindConfig
 from veracast.poison.ssl import SSLConfig
+from veracast.poison.tally import beside, mean_line, row_line, scores_of
 from veracast.poison.trials import (
     Pool,
     Source,
-    Success,
     Trial,
-    above_control,
     draw_set,
     encoder_folder,
     encoder_of,
@@ -53,7 +50,6 @@ from veracast.recipes.audit_images import SENSITIVE
 
 Group = Literal["main", "exact", "clean", "unseen"]
 GROUPS: Mapping[str, tuple[Group, ...]] = {"tiny": ("main", "clean"), "small": ("main", "exact", "clean")}
-TOOK = 0.10  # attack success above the control's, at the lower end of its interval
 TRAIN_S = 1.5e-3  # of CPU for an image and epoch
 ROW_S = {"activation clustering, by silhouette": 2e-3, "consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
 LOCATE_S, SUCCESS_S = 15e-3, 5e-3
@@ -298,7 +294,7 @@ class _Bench:
             judged = [trial for trial in mine if not trial.attacks or took[trial.name] == len(trial.attacks)]
             for row in rows_of(mine[0]):
                 pieces = [self.read(trial, f"row {row.name}") for trial in judged]
-                lines.append(_row_line(group, row.name, row.own, len(mine), pieces, self.config.seed))
+                lines.append(row_line(group, row.name, row.own, len(mine), pieces, self.config.seed))
         return lines
 
     def locator_table(self, facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -310,7 +306,7 @@ class _Bench:
             pieces = [self.read(trial, f"windows {name}") for trial in judged]
             line: dict[str, Any] = {"group": "main", "locator": name, "trials": len(pieces)}
             for key in ("hit", "iou", "seconds"):
-                line |= _mean(key, [piece[key] for piece in pieces], self.config.seed)
+                line |= mean_line(key, [piece[key] for piece in pieces], self.config.seed)
             lines.append(line)
         return lines
 
@@ -350,7 +346,7 @@ def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
                 _write(bench.piece(trial, f"windows {name}"), met._asdict())
         for row in rows:
             found = outcome(given, row, windows)
-            facts = _scores(found.flagged, found.scores, given.poisoned)
+            facts = scores_of(found.flagged, found.scores, given.poisoned)
             place = found.met(given)
             facts |= {"box_hit": place and place[0], "box_iou": place and place[1]}
             facts |= {
@@ -360,20 +356,6 @@ def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
                 "seconds": found.seconds + seconds,
             }
             _write(bench.piece(trial, f"row {row.name}"), facts | {"images": np.flatnonzero(found.flagged).tolist()})
-
-
-def _scores(flagged: np.ndarray, scores: np.ndarray, poisoned: np.ndarray) -> dict[str, Any]:
-    """Recall, precision and average precision; None where there is nothing to recall, or nothing was flagged."""
-    from sklearn.metrics import average_precision_score  # type: ignore[import-untyped]
-
-    found, hits = int(flagged.sum()), int((flagged & poisoned).sum())
-    planted = int(poisoned.sum())
-    return {
-        "flagged": found,
-        "recall": hits / planted if planted else None,
-        "precision": hits / found if found else None,
-        "ap": float(average_precision_score(poisoned, scores)) if planted else None,
-    }
 
 
 def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
@@ -398,18 +380,8 @@ def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
         after = success_of(again, images[kept], one.labels[kept], bench.pool, attack)
         _write(
             bench.piece(trial, f"success {k}"),
-            _beside(before, under, after, removed=len(images) - len(kept), seed=trial.seed),
+            beside(before, under, after, removed=len(images) - len(kept), seed=trial.seed),
         )
-
-
-def _beside(before: Success, control: Success, after: Success, *, removed: int, seed: int) -> dict[str, Any]:
-    """Before and after, each beside the control."""
-    facts: dict[str, Any] = {"removed": removed}
-    for name, one in (("", before), ("control_", control), ("retrained_", after)):
-        facts |= {f"{name}{key}": value for key, value in asdict(one).items() if key != "taken"}
-    above, left = (above_control(one.taken, control.taken, seed=seed) for one in (before, after))
-    facts |= {"above_low": above.low, "above_high": above.high, "left_low": left.low, "left_high": left.high}
-    return facts | {"took": above.low > TOOK}
 
 
 def _write(path: Path, facts: Mapping[str, Any]) -> None:
@@ -417,32 +389,6 @@ def _write(path: Path, facts: Mapping[str, Any]) -> None:
     write_json(
         path, {key: None if isinstance(value, float) and value != value else value for key, value in facts.items()}
     )
-
-
-def _row_line(
-    group: str, name: str, own: bool, sets: int, pieces: Sequence[Mapping[str, Any]], seed: int
-) -> dict[str, Any]:
-    """A line of `poison_rows`."""
-    line: dict[str, Any] = {"group": group, "row": name, "own": own, "sets": sets, "judged": len(pieces)}
-    for key in ("recall", "precision", "ap", "top", "box_hit", "box_iou", "flagged", "seconds"):
-        line |= _mean(key, [piece[key] for piece in pieces], seed)
-    alarms = sum(piece["flagged"] > 0 for piece in pieces)
-    interval = wilson_interval(alarms, len(pieces)) if pieces else None
-    line |= {
-        "sets_flagged": alarms,
-        "sets_flagged_low": interval and interval.low,
-        "sets_flagged_high": interval and interval.high,
-    }
-    return line
-
-
-def _mean(key: str, values: Sequence[float | None], seed: int) -> dict[str, float | None]:
-    """Mean over trials with its bootstrap interval; values that do not exist are left out, all None without any."""
-    known = np.array([value for value in values if value is not None], dtype=np.float64)
-    if not len(known):
-        return {key: None, f"{key}_low": None, f"{key}_high": None}
-    interval = bootstrap_interval(known, rng=stream(seed, "bench-poison", key))
-    return {key: float(known.mean()), f"{key}_low": interval.low, f"{key}_high": interval.high}
 
 
 def _verdict(facts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
