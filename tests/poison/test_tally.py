@@ -46,9 +46,12 @@ def test_values_that_do_not_exist_are_left_out_of_means() -> None:
 
 def test_a_set_is_flagged_by_one_image() -> None:
     keys = dict.fromkeys(("recall", "precision", "ap", "top", "box_hit", "box_iou"))
-    line = row_line("clean", "any", True, 3, [keys | {"flagged": k, "seconds": 2.0} for k in (0, 1, 40)], 0)
+    line = row_line(
+        "clean", "any", True, 3, [keys | {"flagged": k, "overlays": k // 20, "seconds": 2.0} for k in (0, 1, 40)], 0
+    )
     share = wilson_interval(2, 3)
     assert (line["sets_flagged"], line["sets_flagged_low"], line["sets_flagged_high"]) == (2, share.low, share.high)
+    assert line["sets_with_overlay"] == 1
     assert line["flagged"] == pytest.approx(41 / 3) and line["recall"] is None and line["seconds"] == 2.0
     none = row_line("main", "any", True, 3, [], 0)
     assert (none["judged"], none["sets_flagged"], none["sets_flagged_low"]) == (0, 0, None)

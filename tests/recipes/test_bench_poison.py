@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
 from veracast.cli.output import poison_benched
@@ -16,8 +17,9 @@ from veracast.core.records import read_table
 from veracast.poison.attacks import Attack
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
 from veracast.poison.masking import Windows
+from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
-from veracast.poison.trials import Success, Trial
+from veracast.poison.trials import Challenge, Success
 from veracast.recipes import bench_poison
 from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of, unseen
 
@@ -61,12 +63,13 @@ def _success(attack: float, taken: int) -> Success:
 def successes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """In the order before, control, after: seed 11 takes (.6 against .1), seed 13 does not (.2 against .15). Sizes of the known sets."""
     known: list[int] = []
+    order = (11, 13)
     values = {11: ((0.6, 60), (0.1, 10), (0.12, 12)), 13: ((0.2, 20), (0.15, 15), (0.16, 16))}
 
-    def success_of(encoder: Any, images: np.ndarray, labels: Any, pool: Any, attack: Attack) -> Success:
-        turn = len(known) % 3
+    def success_of(encoder: Any, images: np.ndarray, labels: Any, pool: Any, asked: Challenge) -> Success:
+        turn, seed = len(known) % 3, order[len(known) // 3]
         known.append(len(images))
-        return _success(*values[attack.seed // 10][turn])
+        return _success(*values[seed][turn])
 
     monkeypatch.setattr(bench_poison, "success_of", success_of)
     return known
@@ -158,6 +161,7 @@ def test_the_small_scale_is_what_the_issue_asks_for() -> None:
     trials = trials_of(_filled(Config(scale="small")))
     by_group = {group: [t for t in trials if t.group == group] for group in ("main", "exact", "clean")}
     assert {group: len(found) for group, found in by_group.items()} == {"main": 9, "exact": 3, "clean": 10}
+    assert len(trials) == 22 and [t.compressed for t in by_group["exact"]] == [False] * 3
     assert {(t.seed, t.attacks[0].target) for t in by_group["main"]} == {(s, t) for s in (21, 22, 23) for t in (0, 3, 6)}  # fmt: skip
     assert len({t.attacks[0].seed for t in by_group["main"]}) == 9  # a trigger each
     assert {t.attacks[0].paste for t in by_group["main"]} == {"jittered"} and {t.attacks[0].paste for t in by_group["exact"]} == {"exact"}  # fmt: skip
@@ -169,7 +173,28 @@ def test_unseen_threats_are_changes_of_the_main_one() -> None:
     found = unseen(attack)
     assert all(attacks[0].target == 7 and attacks != (attack,) for attacks in found.values())
     assert [a.target for a in found["two triggers"]] == [7, 2] and found["rate 0.5 %"][0].rate == 0.005
-    assert bench_poison._group(Trial("5 px", 1, found["5 px"])) == "unseen: 5 px"
+    asked = trials_of(_filled(Config(scale="small", groups=("unseen",))))
+    assert [t.line for t in asked] == [f"unseen: {name}" for name in found] and {t.seed for t in asked} == {21}
+    assert [t.threat for t in asked if not t.compressed] == ["blended"]
+
+
+def test_benign_overlays_lie_on_a_fifth_and_the_logo_of_one_class_on_as_many_images_as_a_patch() -> None:
+    asked = trials_of(_filled(Config(scale="small", groups=("overlays",), targets=(3, 6))))
+    shares = {t.threat: t.overlay.share for t in asked if t.overlay}
+    assert shares.pop("logo-one-class") == 0.05 and set(shares.values()) == {0.2} and len(asked) == 6
+    assert {t.overlay.target for t in asked if t.overlay} == {3} and sum(t.marks for t in asked) == 1
+
+
+def test_a_logo_that_the_encoder_follows_is_judged_like_a_patch(
+    config: Config, judged: list[str], successes: list[int], tmp_path: Path
+) -> None:
+    asked = replace(config, seeds=(11,), groups=("overlays",), family="cells")
+    record = run(asked, tmp_path / "out")
+    (trial,) = read_table(record, "poison_trials").iter_rows(named=True)
+    assert (trial["family"], trial["paste"], trial["rate"], trial["took"]) == ("logo-one-class", None, 0.06, True)
+    own = read_table(record, "poison_rows").filter(pl.col("own"))
+    assert own["group"].to_list() == [f"overlays: {kind}" for kind in KINDS] and own["judged"].unique().to_list() == [1]
+    assert own.filter(recall=1.0)["group"].to_list() == ["overlays: logo-one-class"]
 
 
 def test_without_the_real_images_the_error_says_where_they_are_looked_for(

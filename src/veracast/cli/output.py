@@ -115,11 +115,13 @@ def poison_benched(record: Record) -> str:
         if row["group"] != before:
             before = row["group"]
             lines.append(f"\n  {before}: {row['judged']} of {row['sets']} sets judged")
-            lines.append(f"  {'':44} {''.join(f'{key:>22}' for key in keys)}  sets flagged   CPU s")
+            lines.append(f"  {'':44} {''.join(f'{key:>22}' for key in keys)}  sets flagged  overlay   CPU s")
         cells = "".join(f"{_with_interval(row, key):>22}" for key in keys)
         mark = "*" if row["own"] else " "
         seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f}"
-        lines.append(f" {mark}{row['row']:44} {cells}  {row['sets_flagged']:>12} {seconds:>7}")
+        lines.append(
+            f" {mark}{row['row']:44} {cells}  {row['sets_flagged']:>12} {row['sets_with_overlay']:>8} {seconds:>7}"
+        )
     located = read_table(record, "poison_locators")
     if located.height:
         lines.append(f"\n  {'windows in the main setting':44} {'hit':>22}{'IoU':>22}{'CPU s':>8}")

@@ -279,7 +279,7 @@ CLUSTER_MAP: Schema = {
 }
 
 POISON_ROWS: Schema = {
-    "group": pl.String,  # main | exact | clean | unseen: THREAT
+    "group": pl.String,  # main | exact | clean | overlays: KIND | unseen: THREAT
     "row": pl.String,  # route, and the locator it stands behind
     "own": pl.Boolean,  # what the audit does by default
     "sets": pl.Int64,
@@ -291,6 +291,7 @@ POISON_ROWS: Schema = {
     "sets_flagged": pl.Int64,  # with one image flagged or more
     "sets_flagged_low": pl.Float64,  # share, Wilson 95 %
     "sets_flagged_high": pl.Float64,
+    "sets_with_overlay": pl.Int64,  # in which the audit reported something that recurs without an effect
 }
 
 POISON_LOCATORS: Schema = {
@@ -302,11 +303,11 @@ POISON_LOCATORS: Schema = {
 
 POISON_TRIALS: Schema = {
     "group": pl.String,
-    "threat": pl.String,
+    "threat": pl.String,  # of groups of several kinds, else empty
     "trial": pl.String,
     "seed": pl.Int64,
     "target": pl.Int64,
-    "family": pl.String,
+    "family": pl.String,  # of the patch, or the kind of overlay
     "paste": pl.String,
     "edge_px": pl.Int64,
     "rate": pl.Float64,

@@ -58,6 +58,7 @@ def row_line(
         "sets_flagged": alarms,
         "sets_flagged_low": interval and interval.low,
         "sets_flagged_high": interval and interval.high,
+        "sets_with_overlay": sum(piece["overlays"] > 0 for piece in pieces),
     }
     return line
 

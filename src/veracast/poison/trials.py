@@ -1,16 +1,16 @@
 """What the bench of the audit is judged on: image sets, planted and clean, each with an encoder that was trained on it.
 
-Pictures of ten classes come from a pool: CIFAR-10 images from the data folder, or generated ones. A trial draws as many of each class, plants its
-attacks, and takes the whole set through JPEG where pastes are jittered, clean images too, so that compression tells nothing. The encoder
-never sees a label. A clean trial of the same seed draws the same pictures: what its encoder says under the trigger is the control, because a bright
-square draws some images to a class without anybody having planted it.
+Pictures of ten classes come from a pool: CIFAR-10 images from the data folder, or generated ones. A trial draws as many of each class, lays an
+overlay on some or plants its attacks, and takes the whole set through JPEG unless pastes are exact, clean images too, so that compression tells
+nothing. The encoder never sees a label. The control of a trial is the clean set of the same pictures: what its encoder says under the trigger
+counts, because a bright square draws some images to a class without anybody having planted it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,13 +23,15 @@ from veracast.core.files import code_digest
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.core.statistics import Interval, bootstrap_interval
-from veracast.poison.attacks import Attack, Planted, plant, through_jpeg, triggered
+from veracast.poison.attacks import NOWHERE, Attack, Planted, plant, through_jpeg, triggered
 from veracast.poison.demo_images import demo_images
 from veracast.poison.encoder import Encoder
+from veracast.poison.overlays import Overlay, lay, overlay
 from veracast.poison.probe import fit_linear_probe, knn_predict
 from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
 
 Source = Literal["cifar", "generated"]
+Group = Literal["main", "exact", "clean", "overlays", "unseen"]
 CIFAR_FILE = "cifar10_subset.npz"
 JPEG_QUALITY = 80
 TRAINING_CODE = ("poison/ssl.py", "poison/augment.py", "poison/backbones.py", "poison/vit.py", "poison/encoder.py", "models/loop.py")  # fmt: skip
@@ -48,24 +50,39 @@ class Pool(NamedTuple):
 
 @dataclass(frozen=True)
 class Trial:
-    """group: row of the bench's tables it belongs to. images: size of the set, as many of each class. seed: of draw, training and search."""
+    """group: of the bench's tables; threat: which one, in groups of several kinds. images: size of the set, as many of each class. seed: of
+    draw, training and search. compressed: whether the set goes through JPEG."""
 
-    group: str
+    group: Group
     seed: int
     attacks: tuple[Attack, ...] = ()
+    overlay: Overlay | None = None
+    threat: str = ""
     images: int = 5000
     source: Source = "cifar"
+    compressed: bool = True
 
     @property
     def name(self) -> str:
-        """Unique within a bench: group, targets, seed."""
+        """Unique within a bench: group, threat, targets, seed."""
         targets = "-".join(str(attack.target) for attack in self.attacks)
-        return "-".join(part for part in (self.group, targets and f"t{targets}", f"s{self.seed}") if part)
+        raw = "" if self.compressed or self.attacks else "raw"
+        return "-".join(part for part in (self.group, raw, self.threat, targets and f"t{targets}", f"s{self.seed}") if part)  # fmt: skip
 
     @property
-    def compressed(self) -> bool:
-        """Whether the set went through JPEG: all but sets of exact and blended pastes."""
-        return not self.attacks or any(attack.paste == "jittered" for attack in self.attacks)
+    def line(self) -> str:
+        """What the tables sum it up under."""
+        return f"{self.group}: {self.threat}" if self.threat else self.group
+
+    @property
+    def marks(self) -> int:
+        """How many things in it may lead to a class: its attacks, or a logo that only one class has."""
+        return len(self.attacks) or int(self.overlay is not None and self.overlay.kind == "logo-one-class")
+
+    @property
+    def control(self) -> Trial:
+        """The same pictures with nothing on them."""
+        return replace(self, group="clean", threat="", attacks=(), overlay=None)
 
 
 class TrialSet(NamedTuple):
@@ -114,12 +131,21 @@ def draw_set(trial: Trial, pool: Pool) -> TrialSet:
     if short := [int(label) for label, part in zip(classes, parts, strict=True) if len(part) < each]:
         raise InputError(f"fewer than {each} pictures of class {short[0]}", file=f"{trial.source} images", remedy="ask for fewer images")  # fmt: skip
     mine = np.sort(np.concatenate(parts))
-    images, labels = pool.images[mine], pool.labels[mine]
+    return TrialSet(_with_marks(trial, pool.images[mine], pool.labels[mine]), pool.labels[mine], pool)
+
+
+def _with_marks(trial: Trial, images: np.ndarray, labels: np.ndarray) -> Planted:
+    """A logo that only one class has counts as planted: where an encoder follows it, the audit is to name it."""
     if trial.attacks:
-        return TrialSet(plant(images, labels, trial.attacks), labels, pool)
-    nowhere = np.full((len(images), 4), -1)
-    clean = Planted(through_jpeg(images, JPEG_QUALITY), nowhere[:, 0], nowhere, (), {"planted_backdoor": False})
-    return TrialSet(clean, labels, pool)
+        return plant(images, labels, trial.attacks)
+    attack, boxes = np.full(len(images), NOWHERE), np.full((len(images), 4), NOWHERE)
+    if trial.overlay is None:
+        shown = through_jpeg(images, JPEG_QUALITY) if trial.compressed else images
+        return Planted(shown, attack, boxes, (), {"planted_backdoor": False})
+    laid = overlay(images, labels, trial.overlay)
+    if trial.marks:
+        attack, boxes = np.where(laid.carries, 0, NOWHERE), laid.boxes[:, 0]
+    return Planted(laid.images, attack, boxes, (), laid.marks)
 
 
 def encoder_of(trial: Trial, images: np.ndarray, config: SSLConfig, work: Path, *, progress: Progress = SILENT) -> Encoder:  # fmt: skip
@@ -140,27 +166,47 @@ def pictures_digest(images: UInt8[np.ndarray, "n h w 3"]) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
-def success_of(encoder: Encoder, known: np.ndarray, labels: np.ndarray, pool: Pool, attack: Attack) -> Success:
-    """What an attack reaches on an encoder whose kNN and probe learn from `known` with labels.
+class Challenge(NamedTuple):
+    """Test images as the set has its own (through JPEG or not), and with a mark on each; target: the class that it may lead to."""
 
-    Test images lie as the set does, through JPEG where pastes are jittered.
-    """
-    plain = through_jpeg(pool.test_images, attack.jpeg_quality) if attack.paste == "jittered" else pool.test_images
-    z, plain_z = encoder.encode(known), encoder.encode(plain)
-    patched_z = encoder.encode(triggered(pool.test_images, attack, seed=attack.seed))
-    truth, others = pool.test_labels, pool.test_labels != attack.target
-    near, near_patched = (knn_predict(z, labels, asked, k=NEIGHBOURS) for asked in (plain_z, patched_z))
+    plain: UInt8[np.ndarray, "n h w 3"]
+    marked: UInt8[np.ndarray, "n h w 3"]
+    target: int
+
+
+def challenges(trial: Trial, pool: Pool) -> list[Challenge]:
+    """One for each of the trial's marks."""
+    if trial.attacks:
+        return [_under(attack, pool) for attack in trial.attacks]
+    if trial.overlay is None or not trial.marks:
+        return []
+    quality, rng = trial.overlay.jpeg_quality, stream(trial.overlay.seed, "poison", "overlay", "test")
+    marked = lay(pool.test_images, trial.overlay, rng=rng).images
+    return [Challenge(through_jpeg(pool.test_images, quality), through_jpeg(marked, quality), trial.overlay.target)]
+
+
+def _under(attack: Attack, pool: Pool) -> Challenge:
+    jittered = attack.paste == "jittered"
+    plain = through_jpeg(pool.test_images, attack.jpeg_quality) if jittered else pool.test_images
+    return Challenge(plain, triggered(pool.test_images, attack, seed=attack.seed), attack.target)
+
+
+def success_of(encoder: Encoder, known: np.ndarray, labels: np.ndarray, pool: Pool, asked: Challenge) -> Success:
+    """What a mark reaches on an encoder whose kNN and probe learn from `known` with labels."""
+    z, plain_z, marked_z = (encoder.encode(images) for images in (known, asked.plain, asked.marked))
+    truth, others = pool.test_labels, pool.test_labels != asked.target
+    near, near_marked = (knn_predict(z, labels, shown, k=NEIGHBOURS) for shown in (plain_z, marked_z))
     probe = fit_linear_probe(z, labels)
-    linear, linear_patched = probe.predict(plain_z), probe.predict(patched_z)
+    linear, linear_marked = probe.predict(plain_z), probe.predict(marked_z)
     return Success(
         accuracy=_share(near == truth),
-        triggered_accuracy=_share(near_patched == truth),
-        attack=_share(near_patched[others] == attack.target),
-        base=_share(near[others] == attack.target),
+        triggered_accuracy=_share(near_marked == truth),
+        attack=_share(near_marked[others] == asked.target),
+        base=_share(near[others] == asked.target),
         linear_accuracy=_share(linear == truth),
-        linear_attack=_share(linear_patched[others] == attack.target),
-        linear_base=_share(linear[others] == attack.target),
-        taken=near_patched[others] == attack.target,
+        linear_attack=_share(linear_marked[others] == asked.target),
+        linear_base=_share(linear[others] == asked.target),
+        taken=near_marked[others] == asked.target,
     )
 
 

@@ -33,12 +33,15 @@ from veracast.core.workers import side_by_side
 from veracast.poison.attacks import Attack, Family
 from veracast.poison.contest import DISPLACEMENT, LOCATORS, ROWS, SHORT, Row, localise, only_planted, outcome, scene
 from veracast.poison.find import FindConfig
+from veracast.poison.overlays import KINDS, Kind, Overlay
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.tally import beside, mean_line, row_line, scores_of
 from veracast.poison.trials import (
+    Group,
     Pool,
     Source,
     Trial,
+    challenges,
     draw_set,
     encoder_folder,
     encoder_of,
@@ -48,12 +51,12 @@ from veracast.poison.trials import (
 )
 from veracast.recipes.audit_images import SENSITIVE
 
-Group = Literal["main", "exact", "clean", "unseen"]
 GROUPS: Mapping[str, tuple[Group, ...]] = {"tiny": ("main", "clean"), "small": ("main", "exact", "clean")}
 TRAIN_S = 1.5e-3  # of CPU for an image and epoch
 ROW_S = {"activation clustering, by silhouette": 2e-3, "consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
 LOCATE_S, SUCCESS_S = 15e-3, 5e-3
 """Rough cost for the budget that is printed first, in CPU-seconds for an image: of rows, of an image whose windows are located, of attack success."""
+OVERLAID = 0.2  # share of a set that a benign overlay lies on
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Config:
     """scale: tiny = generated images, one planted and one clean set; small = CIFAR-10, three targets x three seeds, ten clean sets.
 
     The defaults of attack and seeds are the scale's. seeds: of planted sets; the first clean sets have the same ones. groups: main = jittered
-    pastes, exact, clean, unseen = families, sizes and rates that no threshold was fixed on.
+    pastes, exact, clean, overlays = benign things that recur, unseen = families, sizes and rates that no threshold was fixed on.
     """
 
     scale: Literal["tiny", "small"] = "tiny"
@@ -170,13 +173,14 @@ def unseen(attack: Attack) -> dict[str, tuple[Attack, ...]]:
 
 def trials_of(config: Config) -> list[Trial]:
     """All sets of a filled config, those whose encoders are controls among the first."""
-    source: Source = SCALES[config.scale].source
-
-    def trial(group: str, seed: int, *attacks: Attack) -> Trial:
-        return Trial(group, seed, attacks, config.images, source)
+    plain = Trial("clean", config.seeds[0], images=config.images, source=SCALES[config.scale].source)
 
     def attack(seed: int, target: int) -> Attack:
         return Attack(config.family, config.edge_px, config.rate, target, seed=10 * seed + target)
+
+    def trial(group: Group, seed: int, *attacks: Attack, threat: str = "") -> Trial:
+        compressed = not attacks or any(one.paste == "jittered" for one in attacks)
+        return replace(plain, group=group, seed=seed, attacks=attacks, threat=threat, compressed=compressed)
 
     planted = [trial("main", seed, attack(seed, target)) for seed in config.seeds for target in config.targets]
     one_each = [(seed, config.targets[k % len(config.targets)]) for k, seed in enumerate(config.seeds)]
@@ -184,10 +188,17 @@ def trials_of(config: Config) -> list[Trial]:
     last = max(config.seeds)
     seeds = [*config.seeds, *range(last + 1, last + 1 + config.clean)][: config.clean]
     clean = [trial("clean", seed) for seed in seeds]
-    own = attack(config.seeds[0], config.targets[0])
-    others = [trial(name, config.seeds[0], *attacks) for name, attacks in unseen(own).items()]
-    by_group: dict[Group, list[Trial]] = {"main": planted, "clean": clean, "exact": exact, "unseen": others}
+    first, target = config.seeds[0], config.targets[0]
+    others = [trial("unseen", first, *attacks, threat=name) for name, attacks in unseen(attack(first, target)).items()]
+    overlays = [replace(plain, group="overlays", threat=kind, overlay=_overlay(kind, config)) for kind in KINDS]
+    by_group = {"main": planted, "clean": clean, "exact": exact, "overlays": overlays, "unseen": others}
     return [one for group, trials in by_group.items() if group in config.groups for one in trials]
+
+
+def _overlay(kind: Kind, config: Config) -> Overlay:
+    """A logo of one class lies on as many images as a patch does, the others on a fifth."""
+    share = config.rate if kind == "logo-one-class" else OVERLAID
+    return Overlay(kind, share=share, target=config.targets[0], seed=config.seeds[0])
 
 
 class _Bench:
@@ -211,7 +222,7 @@ class _Bench:
         whole = trial.group == "main"
         rows = [f"row {row.name}" for row in rows_of(trial)]
         located = [f"windows {name}" for name in LOCATORS] if whole else []
-        return [*rows, *located, *(f"success {k}" for k in range(len(trial.attacks)))]
+        return [*rows, *located, *(f"success {k}" for k in range(trial.marks))]
 
     def left(self) -> tuple[list[Trial], float]:
         """Trials that are not finished, and the CPU-seconds they take."""
@@ -227,7 +238,7 @@ class _Bench:
         """CPU-seconds of some pieces of a trial, its trainings with them where they are not there yet."""
         encoder = encoder_folder(trial, draw_set(trial, self.pool).planted.images, self.config.train, self.work)
         training = TRAIN_S * trial.images * self.config.train.epochs
-        again = 0.9 * training if trial.attacks and any(name.startswith("success") for name in missing) else 0.0
+        again = 0.9 * training if trial.marks and any(name.startswith("success") for name in missing) else 0.0
         seconds = again + (0.0 if (encoder / "encoder").is_dir() else training)
         sample = min(self.config.find.sample or trial.images, trial.images)
         for kind, name in (piece.split(" ", 1) for piece in missing):
@@ -258,14 +269,12 @@ class _Bench:
             finished = now
 
         look()
-        seeds = {trial.seed for trial in left if trial.attacks}
-        controls = [
-            replace(trial, group="clean", attacks=()) for trial in {t.seed: t for t in left if t.seed in seeds}.values()
-        ]
+        marked = [trial for trial in left if trial.marks]
+        controls = dict.fromkeys(trial.control for trial in marked)
         for work, trials in (
-            (_train, [*left, *(c for c in controls if c not in left)]),
+            (_train, [*left, *(control for control in controls if control not in left)]),
             (_judge, left),
-            (_succeed, [t for t in left if t.attacks]),
+            (_succeed, marked),
         ):
             if self.config.workers == 1 or len(trials) < 2:
                 for trial in trials:
@@ -279,9 +288,8 @@ class _Bench:
         """A line of `poison_trials` for every attack of every planted trial."""
         found = []
         for trial in self.trials:
-            for k, attack in enumerate(trial.attacks):
-                facts = {"group": _group(trial), "threat": trial.group, "trial": trial.name}
-                facts |= {key: value for key, value in asdict(attack).items() if key in POISON_TRIALS}
+            for k in range(trial.marks):
+                facts = {"group": trial.line, "threat": trial.threat, "trial": trial.name, **_mark(trial, k)}
                 found.append(facts | {"seed": trial.seed} | self.read(trial, f"success {k}"))
         return found
 
@@ -289,9 +297,9 @@ class _Bench:
         """Lines of `poison_rows`: means over the trials that took the backdoor, false alarms over the clean ones."""
         took = Counter(row["trial"] for row in facts if row["took"])
         lines = []
-        for group in dict.fromkeys(_group(trial) for trial in self.trials):
-            mine = [trial for trial in self.trials if _group(trial) == group]
-            judged = [trial for trial in mine if not trial.attacks or took[trial.name] == len(trial.attacks)]
+        for group in dict.fromkeys(trial.line for trial in self.trials):
+            mine = [trial for trial in self.trials if trial.line == group]
+            judged = [trial for trial in mine if took[trial.name] == trial.marks]
             for row in rows_of(mine[0]):
                 pieces = [self.read(trial, f"row {row.name}") for trial in judged]
                 lines.append(row_line(group, row.name, row.own, len(mine), pieces, self.config.seed))
@@ -316,8 +324,13 @@ def rows_of(trial: Trial) -> tuple[Row, ...]:
     return ROWS if trial.group == "main" else SHORT
 
 
-def _group(trial: Trial) -> str:
-    return trial.group if trial.group in ("main", "exact", "clean") else f"unseen: {trial.group}"
+def _mark(trial: Trial, k: int) -> dict[str, Any]:
+    """What `poison_trials` says of the k-th mark of a trial."""
+    if trial.attacks:
+        return {key: value for key, value in asdict(trial.attacks[k]).items() if key in POISON_TRIALS}
+    if trial.overlay is None:
+        return {}
+    return {"family": trial.overlay.kind, "target": trial.overlay.target, "rate": trial.overlay.share}
 
 
 def _train(trial: Trial, config: Config, stop: threading.Event) -> None:
@@ -363,21 +376,20 @@ def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
     bench = _Bench(config, _pool(config))
     one = draw_set(trial, bench.pool)
     images = one.planted.images
-    control_trial = replace(trial, group="clean", attacks=())
-    control = draw_set(control_trial, bench.pool)
+    control = draw_set(trial.control, bench.pool)
     own = next(row for row in ROWS if row.own)
     kept = np.setdiff1d(np.arange(len(images)), bench.read(trial, f"row {own.name}")["images"])
     suspect = encoder_of(trial, images, config.train, bench.work)
     again = suspect
     if len(kept) < len(images):
-        again = encoder_of(replace(trial, group=f"{trial.group} kept"), images[kept], config.train, bench.work)
-    clean = encoder_of(control_trial, control.planted.images, config.train, bench.work)
-    for k, attack in enumerate(trial.attacks):
+        again = encoder_of(trial, images[kept], config.train, bench.work)
+    clean = encoder_of(trial.control, control.planted.images, config.train, bench.work)
+    for k, asked in enumerate(challenges(trial, bench.pool)):
         if stop.is_set():
             return
-        before = success_of(suspect, images, one.labels, bench.pool, attack)
-        under = success_of(clean, control.planted.images, control.labels, bench.pool, attack)
-        after = success_of(again, images[kept], one.labels[kept], bench.pool, attack)
+        before = success_of(suspect, images, one.labels, bench.pool, asked)
+        under = success_of(clean, control.planted.images, control.labels, bench.pool, asked)
+        after = success_of(again, images[kept], one.labels[kept], bench.pool, asked)
         _write(
             bench.piece(trial, f"success {k}"),
             beside(before, under, after, removed=len(images) - len(kept), seed=trial.seed),
