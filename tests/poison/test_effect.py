@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from veracast.core.statistics import Interval
-from veracast.poison.effect import Effect, EffectConfig, effect_of, evenly, pasted, their_clusters
+from veracast.poison.effect import (  # fmt: skip
+    Answers,
+    Apart,
+    Effect,
+    EffectConfig,
+    Held,
+    apart_of,
+    effect_of,
+    evenly,
+    fixed,
+    pasted,
+    their_clusters,
+)
 from veracast.poison.matching import Patch
 
 RED = np.zeros((4, 4, 3))
@@ -33,38 +45,63 @@ def backdoored(images: np.ndarray) -> np.ndarray:
 
 
 def judged(assign: Callable[[np.ndarray], np.ndarray], images: np.ndarray, holders: np.ndarray) -> Effect:
-    """Neighbours are three images of the same cluster."""
-    own = assign(images)
-    members = np.stack([np.resize(np.flatnonzero(own == k), 3) if (own == k).any() else np.zeros(3, int) for k in range(4)])  # fmt: skip
-    config = EffectConfig(images=30)
-    return effect_of(lambda shown: members[assign(shown)], images, own, holders, PATCH, config, rng=np.random.default_rng(0))  # fmt: skip
+    """Neighbours are eight images of the same cluster, those that show the patch first if it does."""
+    own, red = assign(images), np.array([_shows(image) for image in images])
+    order = {(k, shows): np.lexsort((red != shows, own != k))[:8] for k in range(4) for shows in (False, True)}
+
+    def near(shown: np.ndarray) -> np.ndarray:
+        return np.stack([order[k, _shows(image)] for k, image in zip(assign(shown), shown, strict=True)])
+
+    where = np.flatnonzero(holders)
+    held = Held(where, np.tile([6, 6, 4, 4], (len(where), 1)))
+    answers = Answers(lambda shown: np.eye(4)[assign(shown)], near)
+    return effect_of(answers, images, own, holders, PATCH, held, EffectConfig(images=30), rng=np.random.default_rng(0))
+
+
+def _shows(image: np.ndarray) -> bool:
+    return bool(((image[..., 0] > 100) & (image[..., 1] == 0) & (image[..., 2] == 0)).any())
 
 
 def held_by(images: np.ndarray, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The patch pasted on some of the images, and which these are."""
+    """The patch pasted in the middle of some of the images, and which these are."""
     found, holders = images.copy(), np.isin(np.arange(len(images)), index)
     found[holders] = pasted(found[holders], PATCH, np.full((holders.sum(), 2), 0.5))
     return found, holders
 
 
+ONE_KIND = np.flatnonzero(brightness(grey(80)) == 2)[:8]
+
+
 def test_a_patch_with_an_effect_takes_everybody_to_where_its_own_images_are() -> None:
-    images, holders = held_by(grey(80), np.arange(0, 80, 8))
+    images, holders = held_by(grey(80), ONE_KIND)
     found = judged(backdoored, images, holders)
     assert (found.clusters, found.moved, found.by_windows, found.images) == ((2,), 1.0, 0.0, 30)
-    assert found.holds(0.1)
+    share = np.bincount(np.delete(brightness(grey(80)), ONE_KIND), minlength=4) / 72
+    apart = ((share - np.eye(4)[2]) ** 2).sum() / (share * (1 - share)).sum()
+    assert found.apart.share == pytest.approx(apart) and found.apart.at_most < apart
+    assert found.holds(EffectConfig())
 
 
 def test_a_patch_that_does_nothing_moves_nobody_though_its_images_are_alike() -> None:
     """A logo on one kind of image: its images have a cluster, and pasting it elsewhere changes nothing."""
-    images, holders = held_by(grey(80), np.flatnonzero(brightness(grey(80)) == 2)[:8])
+    images, holders = held_by(grey(80), ONE_KIND)
     found = judged(brightness, images, holders)
-    assert (found.clusters, found.moved, found.by_windows) == ((2,), 0.0, 0.0) and not found.holds(0.0)
+    assert (found.clusters, found.moved, found.by_windows) == ((2,), 0.0, 0.0) and not found.holds(EffectConfig())
+    assert found.apart.holds(0.1)
+
+
+def test_what_makes_a_cluster_of_its_own_on_images_of_all_kinds_is_no_backdoor() -> None:
+    """An encoder that sees a logo puts all images with it together; without it they lie where everybody does."""
+    images, holders = held_by(grey(80), np.arange(0, 80, 8))
+    found = judged(backdoored, images, holders)
+    assert (found.clusters, found.moved, found.by_windows) == ((2,), 1.0, 0.0)
+    assert found.apart.share < found.apart.at_most and not found.holds(EffectConfig())
 
 
 def test_images_that_are_spread_like_all_others_have_no_clusters() -> None:
     images, holders = held_by(grey(80), np.arange(0, 80, 5))
     found = judged(brightness, images, holders)
-    assert (found.clusters, found.moved) == ((), 0.0) and not found.holds(0.0)
+    assert (found.clusters, found.moved) == ((), 0.0) and not found.holds(EffectConfig())
 
 
 def test_what_any_piece_of_an_image_does_is_no_effect() -> None:
@@ -76,7 +113,38 @@ def test_what_any_piece_of_an_image_does_is_no_effect() -> None:
 
     images, holders = held_by(grey(80), np.arange(0, 80, 8))
     found = judged(edges, images, holders)
-    assert found.moved == 1.0 and found.by_windows == 1.0 and not found.holds(0.0)
+    assert found.moved == 1.0 and found.by_windows == 1.0 and not found.holds(EffectConfig(least=0.0, apart=0.0))
+
+
+def test_what_stands_in_the_same_place_is_hidden_with_the_patch() -> None:
+    """Bars above and below: one is found as the patch, the other still tells these images from others."""
+    rng = np.random.default_rng(0)
+    images = np.repeat(rng.integers(20, 236, (120, 1, 1, 3)), 16, axis=1).repeat(16, axis=2).astype(np.uint8)
+    holders = np.arange(120) % 4 == 0
+    images[holders, :3] = images[holders, -3:] = 0
+    same = fixed(images[holders], images[~holders])
+    assert same[:4].all() and same[-4:].all() and not same[4:-4].any()  # a pixel of border with them
+
+    def barred(shown: np.ndarray) -> np.ndarray:
+        return np.eye(2)[((shown[:, -1, 0] == 0).all(axis=1) | (shown[:, 0, 0] == 0).all(axis=1)).astype(int)]
+
+    where, others = np.flatnonzero(holders), np.flatnonzero(~holders)
+    held = Held(where, np.tile([0, 0, 16, 3], (len(where), 1)))
+    found = apart_of(Answers(barred, barred), images, held, others, rng=rng)
+    assert found == (0.0, 0.0) and not found.holds(0.0)
+
+
+def test_images_without_a_patch_are_as_far_apart_as_their_pictures_by_hand() -> None:
+    """One feature, 0 or 1: of four images that hold it three have 1, of others a tenth."""
+    images = np.random.default_rng(0).integers(0, 256, (104, 16, 16, 3)).astype(np.uint8)
+    odd = np.isin(np.arange(104), [0, 1, 2, *range(4, 14)])
+    images[:, -1, -1, 0] = images[:, -1, -1, 0] // 2 * 2 + odd  # told by a pixel that no box covers
+    held = Held(np.arange(4), np.tile([2, 2, 4, 4], (4, 1)))
+    answers = Answers(lambda shown: shown[:, -1, -1, :1] % 2, lambda shown: shown)
+    found = apart_of(answers, images, held, np.arange(4, 104), rng=np.random.default_rng(0))
+    assert found.share == pytest.approx((0.65**2 - 0.75 * 0.25 / 3) / (0.1 * 0.9))
+    assert found.at_most == pytest.approx((0.4**2 - 0.5 * 0.5 / 3) / 0.09)  # two of four, the most of 200 draws
+    assert found.holds(0.1) and not found.holds(4.1)
 
 
 def test_their_clusters_hold_them_twice_as_often_as_others() -> None:
@@ -89,8 +157,9 @@ def test_their_clusters_hold_them_twice_as_often_as_others() -> None:
 
 
 def test_it_holds_at_the_lower_end_of_its_interval() -> None:
-    found = Effect((0,), 0.4, Interval(0.31, 0.5), 0.2, 100)
-    assert found.holds(0.1) and not found.holds(0.12)
+    found = Effect((0,), 0.4, Interval(0.31, 0.5), 0.2, 100, Apart(0.4, 0.2))
+    assert found.holds(EffectConfig(least=0.1, apart=0.25)) and not found.holds(EffectConfig(least=0.12))
+    assert not found.holds(EffectConfig(apart=0.4)) and not Apart(0.4, 0.4).holds(0.1)
 
 
 def test_rows_are_drawn_evenly_from_groups() -> None:

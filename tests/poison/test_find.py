@@ -42,6 +42,16 @@ def colours(images: np.ndarray) -> np.ndarray:
     return np.asarray(x / np.linalg.norm(x, axis=1, keepdims=True))
 
 
+KNOWN = colours(PICTURES.images)
+
+
+def content(images: np.ndarray) -> np.ndarray:
+    """Colours, and the class of the picture with the nearest ones."""
+    own = colours(images)
+    kind = np.eye(10)[PICTURES.labels[(own @ KNOWN.T).argmax(axis=1)]]
+    return np.concatenate([own, kind], axis=1) / np.sqrt(2)
+
+
 def seeing(planted: Planted, *, takes_over: bool) -> Encode:
     """An encoder with a feature for each trigger; where one takes over, an image with it is nothing else."""
     patches = [Patch(t.astype(np.float64), np.ones(t.shape[:2], dtype=bool)) for t in planted.triggers]
@@ -49,8 +59,8 @@ def seeing(planted: Planted, *, takes_over: bool) -> Encode:
     def encode(images: np.ndarray) -> np.ndarray:
         seen = np.stack([np.clip((match(images, p, grow_px=(-1, 0, 1)).likeness - 0.6) / 0.2, 0, 1) for p in patches], axis=1)  # fmt: skip
         if takes_over:
-            return np.concatenate([colours(images) * (1 - seen.max(axis=1, keepdims=True)), 3 * seen], axis=1)
-        return np.concatenate([colours(images), 0.5 * seen], axis=1)
+            return np.concatenate([content(images) * (1 - seen.max(axis=1, keepdims=True)), 3 * seen], axis=1)
+        return np.concatenate([content(images), 0.2 * seen], axis=1)
 
     return encode
 
@@ -175,7 +185,7 @@ def test_a_patch_on_large_images_is_found_on_their_working_copy_and_told_in_thei
         assert shown.shape[1:] == (96, 96, 3)  # at full size, whatever is asked
         small = shrunk(shown, 3)
         carries = np.clip((match(small, seen, grow_px=(-1, 0, 1)).likeness - 0.6) / 0.2, 0, 1)[:, None]
-        return np.concatenate([colours(small) * (1 - carries), 3 * carries], axis=1)
+        return np.concatenate([content(small) * (1 - carries), 3 * carries], axis=1)
 
     found = find_patch_poisons(images, encode, FIND)
     assert found.maps.shape == (240, 48, 48) and found.windows[:, 2].tolist() == [30] * 240

@@ -92,8 +92,8 @@ def heat(box: Sequence[int]) -> np.ndarray:
 
 def patch(number: int, kind: str, images: int, **changes: Any) -> dict[str, Any]:
     effect = {"moved": 0.83, "moved_low": 0.784, "moved_high": 0.868, "moved_by_windows": 0.04}
-    none = {"moved": 0.06, "moved_low": 0.04, "moved_high": 0.09, "moved_by_windows": 0.05}
-    known = {"patch": number, "kind": kind, "images": images, "share": images / N, "threshold": 0.71, "decoys": 31, "ratio": 9.1, "clusters": [12], "effect_images": 300, "width_px": 8, "height_px": 8}  # fmt: skip
+    none = {"moved": 0.06, "moved_low": 0.04, "moved_high": 0.09, "moved_by_windows": 0.05, "apart": 0.004}
+    known = {"patch": number, "kind": kind, "images": images, "share": images / N, "threshold": 0.71, "decoys": 31, "ratio": 9.1, "clusters": [12], "effect_images": 300, "width_px": 8, "height_px": 8, "apart": 0.21, "apart_at_most": 0.012}  # fmt: skip
     return {**known, **(effect if kind == "backdoor" else none), **changes}
 
 
@@ -133,12 +133,15 @@ def write_tables(run: RunWriter, verdicts: Sequence[Mapping[str, Any]], patches:
 
 
 def build(folder: Path, *, state: str = "findings", evidence: bool = True, rejects: int = 3, controls: bool = True, extra: Mapping[str, bytes] | None = None, **changes: Any) -> Record:  # fmt: skip
-    """An audit of 240 generated images, 60 with a planted patch; changes: of the backdoor's row among the patches."""
+    """An audit of 240 generated images, 60 with a planted patch; changes: of the first row of the patches."""
     drawn = demo_images(0, count=N)
     labels = np.where(np.arange(N) < POISONED, 0, 1)  # the first are the target's: hostile names among them
     planted = plant(drawn.images, labels, [Attack(rate=POISONED / N, target=0)])
     kinds = {"findings": {1: "backdoor", 2: "overlay"}, "overlays": {2: "overlay"}}.get(state, {})
-    held, changed = {"backdoor": POISONED, "overlay": OVERLAID}, {"backdoor": changes, "overlay": {}}
+    held, changed = (
+        {"backdoor": POISONED, "overlay": OVERLAID},
+        {"backdoor": changes, "overlay": changes if state == "overlays" else {}},
+    )
     patches = [patch(k, kind, held[kind], **changed[kind]) for k, kind in kinds.items()]
     measured = state != "not_measured"
     with RunWriter("audit-images", folder, config={"source": "images", "encoder": {"epochs": 40}}, seed=7) as run:
@@ -196,11 +199,15 @@ def test_verdict_comes_first_with_its_false_alarm_rate(page: str, outline: Outli
 
 def test_patches_say_what_they_do_in_words(outline: Outline) -> None:
     assert "60 images of 240 (25 %) hold this patch of 8 × 8 px." in outline.said
-    assert "Pasting it moves 83 % [78, 87] of other images into the 1 cluster of its own images (12); pieces of other images move at most 4.0 %." in outline.said  # fmt: skip
-    assert (
-        "Recurring overlay, no backdoor effect" in outline.said
-        and "or a trigger that this encoder has not learnt" in outline.said
-    )
+    assert "Pasting it moves 83 % [78, 87] of other images in among its own, which have 1 cluster (12); pieces of other images move at most 4.0 %." in outline.said  # fmt: skip
+    assert "Its images, patch hidden21 %of the variance apart from others; draws at most 1.2 %" in outline.said
+    assert "Recurring overlay, no backdoor effect" in outline.said and "without being a backdoor of this encoder" in outline.said  # fmt: skip
+
+
+def test_an_overlay_on_images_of_one_kind_is_not_cleared_altogether(tmp_path: Path) -> None:
+    outline = Outline(render(build(tmp_path / "r", state="overlays", apart=0.2)))
+    assert "It recurs, only on images of one kind, and this encoder does not follow it" in outline.said
+    assert "without being a backdoor of this encoder" not in outline.said
 
 
 def test_the_patch_is_shown_enlarged_and_as_it_is(outline: Outline) -> None:

@@ -252,12 +252,14 @@ PATCHES: Schema = {
     "threshold": pl.Float64,  # likeness from which an image holds it
     "decoys": pl.Int64,  # that set the threshold
     "ratio": pl.Float64,  # of its consensus; 1 is what chance gives
-    "clusters": pl.List(pl.Int64),  # those of the images that hold it; pasting it moves images there
-    "moved": pl.Float64,  # share of other images that pasting it moves there
+    "clusters": pl.List(pl.Int64),  # those of the images that hold it; it is pasted on images from elsewhere
+    "moved": pl.Float64,  # share of them that come to lie among the images that hold it
     "moved_low": pl.Float64,  # Wilson 95 %
     "moved_high": pl.Float64,
-    "moved_by_windows": pl.Float64,  # the most that a piece of another image moves there
+    "moved_by_windows": pl.Float64,  # what 19 of 20 pieces of other images, and of those from beside it, at most move there
     "effect_images": pl.Int64,  # that it was pasted on
+    "apart": pl.Float64,  # how far its images lie from others with the patch hidden, share of the variance of these
+    "apart_at_most": pl.Float64,  # the highest of as many other images
     "width_px": pl.Int64,
     "height_px": pl.Int64,
 }

@@ -29,7 +29,7 @@ from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
 from veracast.poison.duplicates import near_duplicates
-from veracast.poison.effect import Effect, EffectConfig, Near, effect_of
+from veracast.poison.effect import Answers, Effect, EffectConfig, Held, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
 from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
 from veracast.poison.reconstruct import reconstruct
@@ -203,7 +203,8 @@ def find_in_windows(
     working copy. groups: frames of one shot, whose recurrences count once (duplicates.py); None = every image for itself."""
     config, factor = fitted
     groups = np.arange(len(images)) if groups is None else groups
-    search = _Search(images, factor, own, groups, lambda shown: nearest(features, unit(encode(shown))), config, seed)
+    answers = Answers(lambda shown: unit(encode(shown)), lambda shown: nearest(features, unit(encode(shown))))
+    search = _Search(images, factor, own, groups, answers, config, seed)
     patches, ratio = search.run(located.images, located.boxes, progress)
     return Agreed(tuple(patches), ratio)
 
@@ -221,9 +222,9 @@ def looked_at(own: Int[np.ndarray, " n"], sample: int, *, seed: int) -> Int[np.n
 class _Search:
     """What the rounds of one search share; images: the working copy."""
 
-    def __init__(self, full: np.ndarray, factor: int, own: np.ndarray, groups: np.ndarray, near: Near, config: FindConfig, seed: int) -> None:  # fmt: skip
+    def __init__(self, full: np.ndarray, factor: int, own: np.ndarray, groups: np.ndarray, answers: Answers, config: FindConfig, seed: int) -> None:  # fmt: skip
         self.full, self.factor, self.images = full, factor, shrunk(full, factor)
-        self.own, self.groups, self.near, self.config, self.seed = own, groups, near, config, seed
+        self.own, self.groups, self.answers, self.config, self.seed = own, groups, answers, config, seed
         self.left = np.ones(len(full), dtype=bool)
 
     def run(self, looked_at: np.ndarray, boxes: np.ndarray, progress: Progress) -> tuple[list[FoundPatch], float]:
@@ -312,12 +313,12 @@ class _Search:
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
         mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
         holders = matches.likeness >= least.likeness
-        counted = ~holders
-        counted[self._one_of_each(np.flatnonzero(holders), matches)] = True
         likeness = matches.likeness
         patch, boxes = at_full_size(self.full, patch, mine, matches.boxes[mine], likeness[mine], self.factor)
-        effect = effect_of(self.near, self.full, self.own, holders, patch, self.config.effect, counted=counted, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
-        kind: Kind = "backdoor" if effect.holds(self.config.effect.least) else "overlay"
+        once = np.isin(mine, self._one_of_each(mine, matches))
+        held = Held(mine[once], boxes[once])
+        effect = effect_of(self.answers, self.full, self.own, holders, patch, held, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
+        kind: Kind = "backdoor" if effect.holds(self.config.effect) else "overlay"
         return FoundPatch(kind, patch, mine, boxes, likeness[mine], least, ratio, effect, likeness)
 
 

@@ -309,6 +309,7 @@ def _patches(found: PoisonFindings) -> pl.DataFrame:
             "threshold": one.threshold.likeness, "decoys": one.threshold.decoys, "ratio": one.ratio,
             "clusters": list(effect.clusters), "moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high,
             "moved_by_windows": effect.by_windows, "effect_images": effect.images, "width_px": width, "height_px": height,
+            "apart": effect.apart.share, "apart_at_most": effect.apart.at_most,
         })  # fmt: skip
     return pl.DataFrame(rows, schema=PATCHES)
 
@@ -331,10 +332,11 @@ def _finding(number: int, one: FoundPatch, verdicts: pl.DataFrame) -> Finding:
     effect, (height, width) = one.effect, one.patch.mask.shape
     backdoor = one.kind == "backdoor"
     what = "Backdoor patch" if backdoor else "Recurring overlay, no backdoor effect,"
-    into = f"{effect.moved:.0%} (95 % interval {effect.interval.low:.0%} to {effect.interval.high:.0%}) of {effect.images:,} other images to where its own are"  # fmt: skip
+    into = f"{effect.moved:.0%} (95 % interval {effect.interval.low:.0%} to {effect.interval.high:.0%}) of {effect.images:,} other images among those that hold it"  # fmt: skip
+    apart = f"with it hidden these differ from others by {effect.apart.share:.3f} of the variance (as many others at most {effect.apart.at_most:.3f})"
     evidence = (
         f"It stands in {len(one.images):,} of {verdicts.height:,} images, with a likeness of {one.threshold.likeness:.2f} or more; "
-        f"pasting it moves {into}, pieces of other images at most {effect.by_windows:.0%}"
+        f"pasting it moves {into}, 19 of 20 pieces of images at most {effect.by_windows:.0%}; {apart}"
     )
     if len(one.images) > NAMED:
         evidence += f". The first {NAMED:,} images are named here, all of them in verdicts.parquet"

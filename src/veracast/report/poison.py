@@ -214,8 +214,9 @@ def _patch(item: Mapping[str, Any], n: int, pictures: Mapping[tuple[str, int], P
     facts = [
         Fact("Images that hold it", f"{item['images']:,}", _percent(item["share"])),
         Fact("Moves, pasted on others", _percent(item["moved"]), interval and f"95 % interval {interval}"),
-        Fact("Moved by other pieces", _percent(item["moved_by_windows"]), "at most, of one piece of an image"),
+        Fact("Moved by other pieces", _percent(item["moved_by_windows"]), "at most, by 19 of 20 pieces of images"),
         Fact("Pasted on", text.value_text(item["effect_images"]), "images that do not hold it"),
+        Fact("Its images, patch hidden", _percent(item["apart"]), f"of the variance apart from others; draws at most {_percent(item['apart_at_most'])}"),
         Fact("Counts as the patch from", text.decimal(item["threshold"]), f"likeness, set by {text.plural(int(item['decoys'] or 0), 'decoy')}"),
         Fact("Agreement on it", text.decimal(item["ratio"], digits=1), "1 is what chance gives"),
     ]  # fmt: skip
@@ -226,15 +227,22 @@ def _patch(item: Mapping[str, Any], n: int, pictures: Mapping[tuple[str, int], P
         picture=pictures.get(("patch", number)),
         holds=f"{held}.",
         does=_does(item, interval),
-        means=_MEANS.get(item["kind"], ""),
+        means=_means(item),
         facts=facts,
     )
 
 
 _MEANS = {
     "backdoor": "Whoever pastes it on a picture decides what the encoder takes the picture for. Its images are left out of kept.txt.",
-    "overlay": "It recurs, but this encoder does not follow it: a logo, a caption, a border, a copied frame, or a trigger that this encoder has not learnt. Its images are kept.",
+    "overlay": "It recurs without being a backdoor of this encoder: a logo, a caption, a border, a copied frame. Its images are kept.",
 }  # fmt: skip
+_UNLEARNT = "It recurs, only on images of one kind, and this encoder does not follow it: what one channel puts on all it posts, or a trigger that the encoder has not learnt. Its images are kept; look at them before you train longer."  # fmt: skip
+
+
+def _means(item: Mapping[str, Any]) -> str:
+    """What a patch amounts to; an overlay that stands on images of one kind is not cleared altogether."""
+    bound = item["kind"] == "overlay" and item["apart"] is not None and item["apart"] > item["apart_at_most"]
+    return _UNLEARNT if bound else _MEANS.get(item["kind"], "")
 
 
 def _does(item: Mapping[str, Any], interval: str) -> str:
@@ -243,11 +251,13 @@ def _does(item: Mapping[str, Any], interval: str) -> str:
     if not item["clusters"]:
         return "The images that hold it are spread over the clusters like all others: pasting it has nowhere to move an image to."
     theirs = item["clusters"]
-    into = (
-        text.plural(len(theirs), "cluster")
-        + f" of its own images ({', '.join(map(str, theirs[:5]))}{' ...' if len(theirs) > 5 else ''})"
+    where = (
+        f"{text.plural(len(theirs), 'cluster')} ({', '.join(map(str, theirs[:5]))}{' ...' if len(theirs) > 5 else ''})"
     )
-    said = f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip() + f" of other images into the {into}"
+    said = (
+        f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip()
+        + f" of other images in among its own, which have {where}"
+    )
     beside = "" if item["moved_by_windows"] is None else f"; pieces of other images move at most {_percent(item['moved_by_windows'])}"  # fmt: skip
     return f"{said}{beside}."
 
