@@ -310,3 +310,21 @@ def test_the_digest_of_code_is_of_names_and_bytes_of_those_packages_alone(
     assert files.code_digest("a") == before != files.code_digest("a", "b")
     (tmp_path / "a" / "x.py").rename(tmp_path / "a" / "z.py")
     assert files.code_digest("a") != before
+
+
+def test_the_code_behind_a_file_is_what_it_imports_however_far_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in (
+        ("core/files.py", ""),
+        ("a/x.py", "from veracast.a.y import one\nfrom veracast.core import files\n"),
+        ("a/y.py", "def late():\n    from veracast.b import z\n"),
+        ("a/unused.py", ""),
+        ("b/z.py", "from veracast.a.x import one\nimport numpy\n"),
+    ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "core" / "files.py"))
+    assert files.code_behind("a/x.py", within=("a", "b")) == ["a/x.py", "a/y.py", "b/z.py"]
+    assert files.code_behind("a/x.py", within=("a", "core")) == ["a/x.py", "a/y.py", "core/files.py"]
+    assert files.code_behind("a/unused.py", within=("a",)) == ["a/unused.py"]

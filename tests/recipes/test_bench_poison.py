@@ -13,16 +13,18 @@ import pytest
 
 from veracast.cli.output import poison_benched
 from veracast.core.errors import InputError
+from veracast.core.files import code_digest
 from veracast.core.records import read_table
 from veracast.poison.attacks import Attack
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
 from veracast.poison.masking import Windows
 from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
-from veracast.poison.trials import Challenge, Success
+from veracast.poison.trials import Challenge, Success, Trial
 from veracast.recipes import bench_poison
 from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of, unseen
 
+LOCATORS_FIRST = next(iter(LOCATORS))
 HALF_FOUND = 13  # seed whose planted images are found by half
 
 
@@ -151,10 +153,37 @@ def test_pieces_of_other_settings_and_code_are_others(config: Config, monkeypatc
     filled = _filled(config)
     pool = _pool(filled)
     trial = trials_of(filled)[0]
-    places = {_Bench(one, pool).folder(trial) for one in (filled, replace(filled, find=replace(filled.find, sample=7)))}
-    places.add(_Bench(filled, pool).folder(replace(trial, attacks=(replace(trial.attacks[0], rate=0.01),))))
-    monkeypatch.setattr(bench_poison, "code_digest", lambda *parts: "edited")
-    assert len(places | {_Bench(filled, pool).folder(trial)}) == 4
+
+    def places(config: Config, trial: Trial = trial) -> list[Path]:
+        bench = _Bench(config, pool)
+        return [bench.piece(trial, name) for name in (f"row {ROWS[0].name}", "row classifiers · masks, soft", "row block hash", f"windows {LOCATORS_FIRST}")]  # fmt: skip
+
+    def same(config: Config, trial: Trial = trial) -> list[bool]:
+        return [one == other for one, other in zip(places(filled), places(config, trial), strict=True)]
+
+    assert same(filled) == [True] * 4
+    assert same(replace(filled, find=replace(filled.find, candidates=7))) == [False, True, True, True]
+    assert same(replace(filled, find=replace(filled.find, sample=7))) == [False, False, True, False]
+    assert same(filled, replace(trial, attacks=(replace(trial.attacks[0], rate=0.01),))) == [False] * 4
+    assert same(replace(filled, train=replace(filled.train, lr=0.1))) == [False] * 4
+    before = places(filled)
+    edited = "poison/effect.py"
+    monkeypatch.setattr(
+        bench_poison, "code_digest", lambda *files: "edited" if edited in files else code_digest(*files)
+    )
+    assert [one == other for one, other in zip(before, places(filled), strict=True)] == [False, True, True, True]
+
+
+def test_attack_success_is_measured_again_where_other_images_were_flagged(
+    config: Config, judged: list[str], successes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = replace(config, seeds=(11,), groups=("main",))
+    run(asked, tmp_path / "out")
+    bench = _Bench(_filled(asked), _pool(_filled(asked)))
+    before, own = bench.piece(bench.trials[0], "success 0"), bench.piece(bench.trials[0], f"row {ROWS[0].name}")
+    assert before.is_file()
+    own.write_text(own.read_text(encoding="utf-8").replace('"images": [', '"images": [7, '), encoding="utf-8")
+    assert not bench.piece(bench.trials[0], "success 0").is_file()
 
 
 def test_the_small_scale_is_what_the_issue_asks_for() -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,22 @@ def code_digest(*parts: str) -> str:
     for path in sorted(files):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+def code_behind(*files: str, within: Sequence[str]) -> list[str]:
+    """Some of veracast's files ("poison/find.py") and all that they import, however far down, from some of its packages."""
+    root, found, left = Path(__file__).parents[1], set[str](), list(files)
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse((root / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("veracast."):
+                base = node.module.removeprefix("veracast.").replace(".", "/")
+                asked = [f"{base}.py", f"{base}/__init__.py", *(f"{base}/{alias.name}.py" for alias in node.names)]
+                left += [one for one in asked if one.split("/")[0] in within and (root / one).is_file()]
+    return sorted(found)
 
 
 def cache_folder(name: str) -> Path:

@@ -19,6 +19,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
+from veracast.core.files import code_behind
 from veracast.core.seeds import stream
 from veracast.poison.art_baselines import Analysis, Suspects, activation_clustering, spectral_signatures
 from veracast.poison.block_hash import recurring_blocks
@@ -155,6 +156,23 @@ ROWS = (
 )
 SHORT = tuple(row for row in ROWS if row.own or row.locator == EARLY or row.locator is None)
 """The rows of clean sets and exact pastes: what the audit does, PatchSearch at its better layer, baselines without a locator."""
+
+
+_LOCATE = {name: "poison/locate.py" if name in (LAST, EARLY, RANDOM, ORACLE) else "poison/masking.py" for name in LOCATORS}  # fmt: skip
+_ROUTES: Mapping[Route, tuple[str, ...]] = {
+    "consensus": ("poison/find.py",),
+    "classifiers": ("poison/search.py", "poison/classifier.py"),
+    "block hash": ("poison/block_hash.py",),
+    "activation clustering": ("poison/art_baselines.py",),
+    "activation clustering, by silhouette": ("poison/art_baselines.py",),
+    "spectral signatures": ("poison/art_baselines.py",),
+}
+
+
+def behind(row: Row | None, locator: str | None) -> list[str]:
+    """The code that decides what a row flags, or the windows of a locator: for a digest."""
+    files = [*(_ROUTES[row.route] if row else ()), *([_LOCATE[locator]] if locator else [])]
+    return [*code_behind("poison/clusters.py", *files, within=("poison", "models")), "poison/contest.py"]
 
 
 class Localisation(NamedTuple):

@@ -157,8 +157,12 @@ def encoder_folder(trial: Trial, images: np.ndarray, config: SSLConfig, work: Pa
     """work/encoders/NAME-DIGEST."""
     decides = {key: value for key, value in to_dict(config).items() if key not in RUNNING}
     facts = json.dumps([decides, pictures_digest(images), trial.seed, code_digest(*TRAINING_CODE)], sort_keys=True)
-    name = trial.name.replace(" ", "-").replace("%", "percent")
-    return work / "encoders" / f"{name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+    return work / "encoders" / f"{file_name(trial.name)}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def file_name(words: str) -> str:
+    """A name of a trial or of one of its pieces as a file's."""
+    return words.replace(" ", "-").replace("·", "by").replace(",", "").replace("%", "percent")
 
 
 def pictures_digest(images: UInt8[np.ndarray, "n h w 3"]) -> str:

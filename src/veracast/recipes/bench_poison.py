@@ -25,13 +25,24 @@ import polars as pl
 
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
-from veracast.core.files import cache_folder, code_digest, write_json
+from veracast.core.files import cache_folder, code_behind, code_digest, write_json
 from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
 from veracast.core.workers import side_by_side
 from veracast.poison.attacks import Attack, Family
-from veracast.poison.contest import DISPLACEMENT, LOCATORS, ROWS, SHORT, Row, localise, only_planted, outcome, scene
+from veracast.poison.contest import (
+    DISPLACEMENT,
+    LOCATORS,
+    ROWS,
+    SHORT,
+    Row,
+    behind,
+    localise,
+    only_planted,
+    outcome,
+    scene,
+)
 from veracast.poison.find import FindConfig
 from veracast.poison.overlays import KINDS, Kind, Overlay
 from veracast.poison.ssl import SSLConfig
@@ -45,6 +56,7 @@ from veracast.poison.trials import (
     draw_set,
     encoder_folder,
     encoder_of,
+    file_name,
     open_pool,
     pictures_digest,
     success_of,
@@ -208,14 +220,35 @@ class _Bench:
         self.config, self.pool = config, pool
         self.work = config.work or cache_folder("bench") / "poison"
         self.trials = trials_of(config)
-        self.code = code_digest("poison", "models/loop.py")
         self.pictures = pictures_digest(pool.images)
+        self.places: dict[tuple[Trial, str], Path] = {}
+        self.sets: dict[Trial, tuple[Path, str]] = {}
 
-    def folder(self, trial: Trial) -> Path:
-        """Of a trial's pieces: named by everything that decides them."""
-        facts = [asdict(trial), to_dict(self.config.train), to_dict(self.config.find), self.code, self.pictures]
-        digest = hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]
-        return self.work / "pieces" / f"{trial.name}-{digest}".replace(" ", "-").replace("%", "percent")
+    def planted(self, trial: Trial) -> tuple[Path, str]:
+        """Where the encoder of a trial lies, which its images and all that trains it name; and a digest of where patches stand."""
+        if trial not in self.sets:
+            planted = draw_set(trial, self.pool).planted
+            where = encoder_folder(trial, planted.images, self.config.train, self.work)
+            self.sets[trial] = where, hashlib.sha256(planted.boxes.tobytes()).hexdigest()
+        return self.sets[trial]
+
+    def decides(self, trial: Trial, name: str) -> list[Any]:
+        """What a piece depends on beside the encoder: truth, settings and code of its own kind; of attack success, what was flagged."""
+        find, (kind, rest) = to_dict(self.config.find), name.split(" ", 1)
+        facts: list[Any] = [self.planted(trial)[1], trial.seed]
+        if kind == "success":
+            code = code_behind("poison/trials.py", within=("poison", "models"))
+            return [*facts, asdict(trial), self.pictures, self.flagged(trial), code_digest(*code, "poison/tally.py")]
+        row = next((row for row in ROWS if row.name == rest), None) if kind == "row" else None
+        locator = row.locator if row else rest
+        if row is None or row.route != "consensus":
+            find = {key: find[key] for key in ("mask", "sample") if locator}
+        return [*facts, find, code_digest(*behind(row, locator), "poison/tally.py")]
+
+    def flagged(self, trial: Trial) -> list[int] | None:
+        """Images that the audit flagged; None where it has not looked yet."""
+        name = f"row {next(row for row in ROWS if row.own).name}"
+        return self.read(trial, name)["images"] if self.piece(trial, name).is_file() else None
 
     def names(self, trial: Trial) -> list[str]:
         """Of the files of a finished trial."""
@@ -236,7 +269,7 @@ class _Bench:
 
     def cost(self, trial: Trial, missing: Sequence[str]) -> float:
         """CPU-seconds of some pieces of a trial, its trainings with them where they are not there yet."""
-        encoder = encoder_folder(trial, draw_set(trial, self.pool).planted.images, self.config.train, self.work)
+        encoder, _ = self.planted(trial)
         training = TRAIN_S * trial.images * self.config.train.epochs
         again = 0.9 * training if trial.marks and any(name.startswith("success") for name in missing) else 0.0
         seconds = again + (0.0 if (encoder / "encoder").is_dir() else training)
@@ -252,7 +285,14 @@ class _Bench:
         return sum(len(self.names(trial)) for trial in self.trials)
 
     def piece(self, trial: Trial, name: str) -> Path:
-        return self.folder(trial) / f"{name}.json".replace(" ", "-").replace("·", "by").replace(",", "")
+        """The file of a piece, named by all that decides it: one whose code or settings changed is another."""
+        if (trial, name) not in self.places or name.startswith("success"):
+            facts = json.dumps(self.decides(trial, name), sort_keys=True, default=str)
+            digest = hashlib.sha256(facts.encode()).hexdigest()[:12]
+            self.places[trial, name] = (
+                self.work / "pieces" / self.planted(trial)[0].name / f"{file_name(name)}-{digest}.json"
+            )
+        return self.places[trial, name]
 
     def read(self, trial: Trial, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.piece(trial, name).read_text(encoding="utf-8"))
@@ -377,8 +417,7 @@ def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
     one = draw_set(trial, bench.pool)
     images = one.planted.images
     control = draw_set(trial.control, bench.pool)
-    own = next(row for row in ROWS if row.own)
-    kept = np.setdiff1d(np.arange(len(images)), bench.read(trial, f"row {own.name}")["images"])
+    kept = np.setdiff1d(np.arange(len(images)), bench.flagged(trial) or [])
     suspect = encoder_of(trial, images, config.train, bench.work)
     again = suspect
     if len(kept) < len(images):
