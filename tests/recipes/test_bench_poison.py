@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from veracast.core.files import code_digest
 from veracast.core.records import read_table
 from veracast.poison.attacks import Attack
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
+from veracast.poison.controls import read_controls
 from veracast.poison.masking import Windows
 from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
@@ -212,6 +214,34 @@ def test_benign_overlays_lie_on_a_fifth_and_the_logo_of_one_class_on_as_many_ima
     shares = {t.threat: t.overlay.share for t in asked if t.overlay}
     assert shares.pop("logo-one-class") == 0.05 and set(shares.values()) == {0.2} and len(asked) == 6
     assert {t.overlay.target for t in asked if t.overlay} == {3} and sum(t.marks for t in asked) == 1
+
+
+def test_cheap_controls_are_thirty_with_the_clean_sets() -> None:
+    trials = trials_of(_filled(Config(scale="small", groups=("clean", "controls"))))
+    by_kind = Counter(t.line for t in trials)
+    assert by_kind == {"clean": 10, "controls: other draws": 10, "controls: generated": 5, "controls: generated, other draws": 5}  # fmt: skip
+    assert all(t.trained in trials and t.trained.seed != t.seed for t in trials if t.trained)
+    assert len({t.name for t in trials}) == 30 == bench_poison.LEAST_CONTROLS
+    assert {t.source for t in trials if "generated" in t.threat} == {"generated"}
+
+
+def test_false_alarms_are_counted_over_thirty_clean_sets(
+    config: Config, judged: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench_poison, "GENERATED", 250)
+    asked = replace(config, seeds=(14,), groups=("clean", "controls"), clean=2)
+    few = run(asked, tmp_path / "few")
+    assert [a.name for a in few.artefacts if a.name == "controls"] == []  # six are no rate
+    rows = read_table(few, "poison_rows").filter(pl.col("own"))
+    assert dict(zip(rows["group"], rows["judged"], strict=True)) == {"clean": 2, "controls: other draws": 2, "controls: generated": 1, "controls: generated, other draws": 1}  # fmt: skip
+    monkeypatch.setattr(bench_poison, "LEAST_CONTROLS", 6)
+    record = run(asked, tmp_path / "enough")
+    counted = read_controls(tmp_path / "enough" / "controls.json")
+    assert counted is not None and counted[:2] == (6, 1)  # the clean set of seed 14
+    assert "2 clean, 2 controls: other draws, 1 controls: generated" in counted.source
+    assert record.verdict == "1 of 2 clean sets flagged; with cheap controls 1 of 6"
+    encoders = sorted(path.name.rsplit("-", 1)[0] for path in (tmp_path / "work" / "encoders").iterdir())
+    assert encoders == ["clean-s14", "clean-s15", "controls-generated-s16"]  # other draws have none of their own
 
 
 def test_a_logo_that_the_encoder_follows_is_judged_like_a_patch(

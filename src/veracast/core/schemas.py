@@ -281,7 +281,7 @@ CLUSTER_MAP: Schema = {
 }
 
 POISON_ROWS: Schema = {
-    "group": pl.String,  # main | exact | clean | overlays: KIND | unseen: THREAT
+    "group": pl.String,  # main | exact | clean | controls: KIND | overlays: KIND | unseen: THREAT
     "row": pl.String,  # route, and the locator it stands behind
     "own": pl.Boolean,  # what the audit does by default
     "sets": pl.Int64,

@@ -31,7 +31,7 @@ from veracast.poison.probe import fit_linear_probe, knn_predict
 from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
 
 Source = Literal["cifar", "generated"]
-Group = Literal["main", "exact", "clean", "overlays", "unseen"]
+Group = Literal["main", "exact", "clean", "controls", "overlays", "unseen"]
 CIFAR_FILE = "cifar10_subset.npz"
 JPEG_QUALITY = 80
 TRAINING_CODE = ("poison/ssl.py", "poison/augment.py", "poison/backbones.py", "poison/vit.py", "poison/encoder.py", "models/loop.py")  # fmt: skip
@@ -51,7 +51,7 @@ class Pool(NamedTuple):
 @dataclass(frozen=True)
 class Trial:
     """group: of the bench's tables; threat: which one, in groups of several kinds. images: size of the set, as many of each class. seed: of
-    draw, training and search. compressed: whether the set goes through JPEG."""
+    draw, training and search. compressed: whether the set goes through JPEG. trained: whose encoder judges it, instead of one of its own."""
 
     group: Group
     seed: int
@@ -61,6 +61,7 @@ class Trial:
     images: int = 5000
     source: Source = "cifar"
     compressed: bool = True
+    trained: Trial | None = None
 
     @property
     def name(self) -> str:

@@ -43,6 +43,7 @@ from veracast.poison.contest import (
     outcome,
     scene,
 )
+from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig
 from veracast.poison.overlays import KINDS, Kind, Overlay
 from veracast.poison.ssl import SSLConfig
@@ -52,6 +53,7 @@ from veracast.poison.trials import (
     Pool,
     Source,
     Trial,
+    TrialSet,
     challenges,
     draw_set,
     encoder_folder,
@@ -68,6 +70,8 @@ TRAIN_S = 1.5e-3  # of CPU for an image and epoch
 ROW_S = {"activation clustering, by silhouette": 2e-3, "consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
 LOCATE_S, SUCCESS_S = 15e-3, 5e-3
 """Rough cost for the budget that is printed first, in CPU-seconds for an image: of rows, of an image whose windows are located, of attack success."""
+REDRAWN, GENERATED = 100, 2000  # seed of another draw less its encoder's; images of a generated control
+LEAST_CONTROLS = 30  # clean sets, before a rate of false alarms is quoted
 OVERLAID = 0.2  # share of a set that a benign overlay lies on
 
 
@@ -76,7 +80,7 @@ class Config:
     """scale: tiny = generated images, one planted and one clean set; small = CIFAR-10, three targets x three seeds, ten clean sets.
 
     The defaults of attack and seeds are the scale's. seeds: of planted sets; the first clean sets have the same ones. groups: main = jittered
-    pastes, exact, clean, overlays = benign things that recur, unseen = families, sizes and rates that no threshold was fixed on.
+    pastes, exact, clean, controls = more clean sets, cheap ones, overlays = benign things that recur, unseen = families, sizes and rates that no threshold was fixed on.
     """
 
     scale: Literal["tiny", "small"] = "tiny"
@@ -141,6 +145,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         locators = bench.locator_table(facts)
         for name, found, schema in (("poison_rows", tables, POISON_ROWS), ("poison_locators", locators, POISON_LOCATORS), ("poison_trials", facts, POISON_TRIALS)):  # fmt: skip
             writer.table(name, name, pl.DataFrame(found, schema=schema))
+        counted = _false_alarms(tables)
+        if counted is not None:
+            write_json(writer.folder / "controls.json", counted)
+            writer.file("controls", "controls", writer.folder / "controls.json", "application/json")
         took = [row for row in facts if row["took"]]
         counts = {"trials": trials, "planted": len(facts), "took": len(took)}
         return writer.finish(status="ok", verdict=_verdict(facts, tables), counts=counts)
@@ -162,9 +170,13 @@ def _filled(config: Config) -> Config:
     )
 
 
-def _pool(config: Config) -> Pool:
+def _pool(config: Config, source: Source | None = None) -> Pool:
+    """Pictures of the scale's kind, or of another one for controls."""
     data = config.data or (Path(os.environ["VERACAST_DATA"]) if "VERACAST_DATA" in os.environ else None)
-    return open_pool(SCALES[config.scale].source, data, images=2 * config.images, seed=config.seed)
+    own = SCALES[config.scale].source
+    return open_pool(
+        source or own, data, images=2 * (config.images if source in (None, own) else GENERATED), seed=config.seed
+    )
 
 
 def unseen(attack: Attack) -> dict[str, tuple[Attack, ...]]:
@@ -203,8 +215,17 @@ def trials_of(config: Config) -> list[Trial]:
     first, target = config.seeds[0], config.targets[0]
     others = [trial("unseen", first, *attacks, threat=name) for name, attacks in unseen(attack(first, target)).items()]
     overlays = [replace(plain, group="overlays", threat=kind, overlay=_overlay(kind, config)) for kind in KINDS]
-    by_group = {"main": planted, "clean": clean, "exact": exact, "overlays": overlays, "unseen": others}
+    by_group = {"main": planted, "clean": clean, "exact": exact, "controls": _controls(clean, max(seeds)), "overlays": overlays, "unseen": others}  # fmt: skip
     return [one for group, trials in by_group.items() if group in config.groups for one in trials]
+
+
+def _controls(clean: Sequence[Trial], last: int) -> list[Trial]:
+    """Clean sets that cost little: other draws for the encoders of clean sets, and generated pictures, with encoders of their own and without."""
+    redrawn = [replace(one, group="controls", threat="other draws", seed=one.seed + REDRAWN, trained=one) for one in clean]  # fmt: skip
+    kind = replace(clean[0], group="controls", threat="generated", source="generated", images=GENERATED)
+    drawn = [replace(kind, seed=last + k) for k in range(1, 1 + (len(clean) + 1) // 2)]
+    others = [replace(one, threat="generated, other draws", seed=one.seed + REDRAWN, trained=one) for one in drawn]
+    return [*redrawn, *drawn, *others]
 
 
 def _overlay(kind: Kind, config: Config) -> Overlay:
@@ -218,19 +239,37 @@ class _Bench:
 
     def __init__(self, config: Config, pool: Pool) -> None:
         self.config, self.pool = config, pool
+        self.pools: dict[Source, Pool] = {SCALES[config.scale].source: pool}
         self.work = config.work or cache_folder("bench") / "poison"
         self.trials = trials_of(config)
         self.pictures = pictures_digest(pool.images)
         self.places: dict[tuple[Trial, str], Path] = {}
         self.sets: dict[Trial, tuple[Path, str]] = {}
 
+    def draw(self, trial: Trial) -> TrialSet:
+        """The images of a trial, from the pool of its kind."""
+        if trial.source not in self.pools:
+            self.pools[trial.source] = _pool(self.config, trial.source)
+        return draw_set(trial, self.pools[trial.source])
+
     def planted(self, trial: Trial) -> tuple[Path, str]:
-        """Where the encoder of a trial lies, which its images and all that trains it name; and a digest of where patches stand."""
+        """Where the encoder of a trial lies, which the images that it learnt from and all that trains it name; and a digest of where patches
+        stand, or of the images themselves where the encoder learnt from others."""
         if trial not in self.sets:
-            planted = draw_set(trial, self.pool).planted
-            where = encoder_folder(trial, planted.images, self.config.train, self.work)
-            self.sets[trial] = where, hashlib.sha256(planted.boxes.tobytes()).hexdigest()
+            planted = self.draw(trial).planted
+            if trial.trained is not None:
+                self.sets[trial] = self.planted(trial.trained)[0], pictures_digest(planted.images)
+            else:
+                where = encoder_folder(trial, planted.images, self.config.train, self.work)
+                self.sets[trial] = where, hashlib.sha256(planted.boxes.tobytes()).hexdigest()
         return self.sets[trial]
+
+    def encoder(self, trial: Trial, images: np.ndarray | None = None) -> Encoder:
+        """Trained on the images of a trial, of the one whose encoder judges it, or on some of them; read where it was trained before."""
+        if images is None:
+            trial = trial.trained or trial
+            images = self.draw(trial).planted.images
+        return encoder_of(trial, images, self.config.train, self.work)
 
     def decides(self, trial: Trial, name: str) -> list[Any]:
         """What a piece depends on beside the encoder: truth, settings and code of its own kind; of attack success, what was flagged."""
@@ -310,9 +349,9 @@ class _Bench:
 
         look()
         marked = [trial for trial in left if trial.marks]
-        controls = dict.fromkeys(trial.control for trial in marked)
+        asked = dict.fromkeys([*(trial.trained or trial for trial in left), *(trial.control for trial in marked)])
         for work, trials in (
-            (_train, [*left, *(control for control in controls if control not in left)]),
+            (_train, list(asked)),
             (_judge, left),
             (_succeed, marked),
         ):
@@ -360,7 +399,9 @@ class _Bench:
 
 
 def rows_of(trial: Trial) -> tuple[Row, ...]:
-    """All rows for the main setting, the short list for the others."""
+    """All rows for the main setting, the audit alone for cheap controls, the short list for the others."""
+    if trial.group == "controls":
+        return tuple(row for row in ROWS if row.own)
     return ROWS if trial.group == "main" else SHORT
 
 
@@ -376,15 +417,14 @@ def _mark(trial: Trial, k: int) -> dict[str, Any]:
 def _train(trial: Trial, config: Config, stop: threading.Event) -> None:
     """The encoder of a trial's images."""
     bench = _Bench(config, _pool(config))
-    encoder_of(trial, draw_set(trial, bench.pool).planted.images, config.train, bench.work)
+    bench.encoder(trial)
 
 
 def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
     """Windows by every locator that is asked for, and what every row flags."""
     bench = _Bench(config, _pool(config))
-    one = draw_set(trial, bench.pool)
-    encoder = encoder_of(trial, one.planted.images, config.train, bench.work)
-    given = scene(one, encoder, config.find, seed=trial.seed)
+    one = bench.draw(trial)
+    given = scene(one, bench.encoder(trial), config.find, seed=trial.seed)
     missing = [name for name in bench.names(trial) if not bench.piece(trial, name).is_file()]
     for name in (None, *LOCATORS):
         rows = [row for row in rows_of(trial) if row.locator == name and f"row {row.name}" in missing]
@@ -414,15 +454,11 @@ def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
 def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
     """Attack success of the suspect encoder, the clean control and the encoder that was trained again, for every attack of a trial."""
     bench = _Bench(config, _pool(config))
-    one = draw_set(trial, bench.pool)
+    one, control = bench.draw(trial), bench.draw(trial.control)
     images = one.planted.images
-    control = draw_set(trial.control, bench.pool)
     kept = np.setdiff1d(np.arange(len(images)), bench.flagged(trial) or [])
-    suspect = encoder_of(trial, images, config.train, bench.work)
-    again = suspect
-    if len(kept) < len(images):
-        again = encoder_of(trial, images[kept], config.train, bench.work)
-    clean = encoder_of(trial.control, control.planted.images, config.train, bench.work)
+    suspect, clean = bench.encoder(trial), bench.encoder(trial.control)
+    again = bench.encoder(trial, images[kept]) if len(kept) < len(images) else suspect
     for k, asked in enumerate(challenges(trial, bench.pool)):
         if stop.is_set():
             return
@@ -440,6 +476,16 @@ def _write(path: Path, facts: Mapping[str, Any]) -> None:
     write_json(
         path, {key: None if isinstance(value, float) and value != value else value for key, value in facts.items()}
     )
+
+
+def _false_alarms(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What the audit says of its false alarms (poison/controls.py): flagged of clean sets of all kinds; None with fewer than LEAST_CONTROLS."""
+    clean = [row for row in rows if row["own"] and row["group"].split(":")[0] in ("clean", "controls")]
+    if sum(row["judged"] for row in clean) < LEAST_CONTROLS:
+        return None
+    kinds = ", ".join(f"{row['judged']} {row['group']}" for row in clean)
+    total, flagged = (sum(row[key] for row in clean) for key in ("judged", "sets_flagged"))
+    return {"controls": total, "flagged": flagged, "source": f"veracast bench poison: {kinds}"}
 
 
 def _verdict(facts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
@@ -461,4 +507,7 @@ def _verdict(facts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any
             )
     if "clean" in own:
         said.append(f"{own['clean']['sets_flagged']} of {own['clean']['judged']} clean sets flagged")
+    counted = _false_alarms(rows)
+    if counted is not None:
+        said.append(f"with cheap controls {counted['flagged']} of {counted['controls']}")
     return "; ".join(said) or "nothing was judged"
