@@ -36,6 +36,27 @@ def test_later_sources_win(tmp_path: Path) -> None:
     assert found == Config(horizon_days=3.0, fans="lagged", raters=("x", "y"), inner=Inner(6))
 
 
+@dataclass(frozen=True)
+class Middle:
+    inner: Inner = Inner(9)
+    width: int = 1
+
+
+@dataclass(frozen=True)
+class Outer:
+    middle: Middle = Middle(Inner(20), width=2)
+    other: Inner | None = Inner(4)
+
+
+def test_of_nested_configs_only_what_is_given_changes(tmp_path: Path) -> None:
+    """What an outer config sets as the default of an inner one stays where the inner one is touched."""
+    assert load_config(Outer, overrides=["middle.width=5"]) == Outer(Middle(Inner(20), width=5))
+    assert load_config(Outer, overrides=["middle.inner.depth=7"]) == Outer(Middle(Inner(7), width=2))
+    file = tmp_path / "c.toml"
+    file.write_text("[middle.inner]\n[other]\n")
+    assert load_config(Outer, file=file) == Outer()
+
+
 def test_a_date_alone_is_the_end_of_that_day() -> None:
     assert load_config(Config, overrides=["as_of=2025-01-10"]).as_of == dt.datetime(
         2025, 1, 10, 23, 59, 59, tzinfo=dt.UTC

@@ -22,6 +22,7 @@ from veracast.core.config import load_config
 from veracast.core.errors import ConfigError, InputError
 from veracast.core.records import Record, load_record, read_table
 from veracast.poison.attacks import Attack, Planted, plant, trigger
+from veracast.poison.augment import Augmentation
 from veracast.poison.backbones import ResNet
 from veracast.poison.controls import Controls
 from veracast.poison.demo_images import DemoImages, demo_images
@@ -411,6 +412,12 @@ def test_imagenet_at_224_px_through_the_real_classes(
             assert picture.size == (224, 224)
 
 
+def test_a_setting_of_the_training_leaves_the_others_as_the_audit_has_them(place: Path) -> None:
+    config = load_config(Config, overrides=["train.epochs=5", "train.augmentation.blur=0.1"], given={"sources": (place,)})  # fmt: skip
+    own = audit_images.SENSITIVE
+    assert config.train == replace(own, epochs=5, augmentation=replace(own.augmentation, blur=0.1))
+
+
 def test_the_configs_of_imagenet_are_whole(imagenet: Path) -> None:
     given = {"sources": (imagenet,)}
     known = {path.stem: load_config(Config, file=path, given=given) for path in CONFIGS.glob("*.toml")}
@@ -422,7 +429,11 @@ def test_the_configs_of_imagenet_are_whole(imagenet: Path) -> None:
         "imagenet100-vit": ("byol", "vit-small", 200, 256),
     }
     for config in known.values():
-        assert config.edge_px == 224 and config.find == FindConfig() and config.train.augmentation.blur == 0.5
+        assert (
+            config.edge_px == 224
+            and config.find == FindConfig()
+            and config.train.augmentation == Augmentation(blur=0.5)
+        )
         with torch.device("meta"):
             network = config.train.backbone.build()
         assert sum(p.numel() for p in network.parameters()) in (11_176_512, 21_665_664)  # as published, without a head

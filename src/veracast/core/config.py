@@ -21,7 +21,8 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 def load_config(
     cls: type[T], *, file: Path | None = None, overrides: Sequence[str] = (), given: Mapping[str, Any] | None = None
 ) -> T:
-    """Build `cls` from its defaults, a TOML file, "key=value" strings (dots reach nested configs) and given values.
+    """Build `cls` from its defaults, a TOML file, "key=value" strings (dots reach nested configs) and given values. Of a nested config only the
+    keys that are given change; the others stay as the outer config has them by default.
 
     Raises ConfigError with every unknown key (and the nearest known one) and every bad value.
     """
@@ -35,7 +36,7 @@ def load_config(
         _set(body, key.strip().split("."), value.strip())
     for key, value in (given or {}).items():
         body[key] = value
-    built = _build(cls, body, "", faults)
+    built = _build(cls, body, "", faults, None)
     if faults:
         raise ConfigError(faults)
     return typing.cast(T, built)
@@ -95,10 +96,16 @@ def _set(body: dict[str, Any], path: list[str], value: str) -> None:
     body[path[-1]] = value
 
 
-def _build(cls: Any, body: Mapping[str, Any], prefix: str, faults: list[str]) -> Any:
-    hints = typing.get_type_hints(cls)
-    names = [f.name for f in dataclasses.fields(cls)]
-    values = {}
+def _build(cls: Any, body: Mapping[str, Any], prefix: str, faults: list[str], base: Any) -> Any:
+    """base: of the same class, has the values that body does not; None = the defaults of the class."""
+    hints, fields = typing.get_type_hints(cls), dataclasses.fields(cls)
+    names = [f.name for f in fields]
+    if base is None:
+        known = {f.name: f.default for f in fields if f.default is not dataclasses.MISSING}
+        known |= {f.name: f.default_factory() for f in fields if f.default_factory is not dataclasses.MISSING}
+    else:
+        known = {name: getattr(base, name) for name in names}
+    values = dict(known)
     for key, value in body.items():
         if key not in names:
             near = difflib.get_close_matches(key, names, n=1, cutoff=0.0)
@@ -107,15 +114,10 @@ def _build(cls: Any, body: Mapping[str, Any], prefix: str, faults: list[str]) ->
             )
             continue
         try:
-            values[key] = _convert(value, hints[key], f"{prefix}{key}", faults)
+            values[key] = _convert(value, hints[key], f"{prefix}{key}", faults, known.get(key))
         except (ValueError, TypeError) as error:
             faults.append(f"{prefix}{key}: {error}")
-    missing = [
-        f.name
-        for f in dataclasses.fields(cls)
-        if f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING and f.name not in body
-    ]
-    faults += [f"missing key {prefix}{name}" for name in missing]
+    faults += [f"missing key {prefix}{name}" for name in names if name not in known and name not in body]
     if faults:
         return None
     try:
@@ -125,12 +127,12 @@ def _build(cls: Any, body: Mapping[str, Any], prefix: str, faults: list[str]) ->
         return None
 
 
-def _convert(value: Any, hint: Any, name: str, faults: list[str]) -> Any:
+def _convert(value: Any, hint: Any, name: str, faults: list[str], base: Any = None) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None or (isinstance(value, str) and value.lower() in ("none", "null", "")):
             return None
-        return _convert(value, next(a for a in args if a is not type(None)), name, faults)
+        return _convert(value, next(a for a in args if a is not type(None)), name, faults, base)
     if origin is typing.Literal:
         if value not in args:
             near = difflib.get_close_matches(str(value), [str(a) for a in args], n=1, cutoff=0.0)
@@ -144,7 +146,7 @@ def _convert(value: Any, hint: Any, name: str, faults: list[str]) -> Any:
     if dataclasses.is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise ValueError(f"expected a table, got {value!r}")
-        return _build(hint, value, f"{name}.", faults)
+        return _build(hint, value, f"{name}.", faults, base)
     return _scalar(value, hint)
 
 
