@@ -44,10 +44,13 @@ def backdoored(images: np.ndarray) -> np.ndarray:
     return np.where(red, 2, brightness(images))
 
 
-def judged(assign: Callable[[np.ndarray], np.ndarray], images: np.ndarray, holders: np.ndarray) -> Effect:
+def judged(assign: Callable[[np.ndarray], np.ndarray], images: np.ndarray, holders: np.ndarray, *, own: np.ndarray | None = None) -> Effect:  # fmt: skip
     """Neighbours are eight images of the same cluster, those that show the patch first if it does."""
-    own, red = assign(images), np.array([_shows(image) for image in images])
-    order = {(k, shows): np.lexsort((red != shows, own != k))[:8] for k in range(4) for shows in (False, True)}
+    where_they_are, red = assign(images), np.array([_shows(image) for image in images])
+    own = where_they_are if own is None else own
+    order = {
+        (k, shows): np.lexsort((red != shows, where_they_are != k))[:8] for k in range(4) for shows in (False, True)
+    }
 
     def near(shown: np.ndarray) -> np.ndarray:
         return np.stack([order[k, _shows(image)] for k, image in zip(assign(shown), shown, strict=True)])
@@ -98,10 +101,17 @@ def test_what_makes_a_cluster_of_its_own_on_images_of_all_kinds_is_no_backdoor()
     assert found.apart.share < found.apart.at_most and not found.holds(EffectConfig())
 
 
-def test_images_that_are_spread_like_all_others_have_no_clusters() -> None:
+def test_images_that_are_spread_like_all_others_have_no_clusters_and_are_no_backdoor() -> None:
+    """The encoder finds the patch again, in images of the same brightness: six of eight neighbours in two clusters, two in the others."""
     images, holders = held_by(grey(80), np.arange(0, 80, 5))
     found = judged(brightness, images, holders)
-    assert (found.clusters, found.moved) == ((), 0.0) and not found.holds(EffectConfig())
+    assert (found.clusters, found.moved, found.images) == ((), 0.5, 28) and not found.holds(EffectConfig())
+
+
+def test_a_backdoor_is_one_though_its_images_have_no_cluster_of_their_own() -> None:
+    images, holders = held_by(grey(80), ONE_KIND)
+    found = judged(backdoored, images, holders, own=np.zeros(80, dtype=int))
+    assert (found.clusters, found.moved) == ((), 1.0) and found.holds(EffectConfig())
 
 
 def test_what_any_piece_of_an_image_does_is_no_effect() -> None:

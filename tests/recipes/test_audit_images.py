@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -316,6 +317,48 @@ def test_without_an_encoder_one_is_trained_once_and_its_time_is_told_before(plac
     assert not any("takes about" in name or name == "byol encoder" for name in second.names)  # it was kept
     assert read_table(two, "encoder_curve").equals(curve)
     assert read_table(two, "verdicts").equals(read_table(one, "verdicts"))
+
+
+def test_retraining_shows_before_and_after(place: Path, tmp_path: Path, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    """The first training follows the patch; the second one, on the kept images, is given none that holds it."""
+    from planted_encoders import backdoored, colours  # type: ignore[import-not-found]
+
+    given: list[np.ndarray] = []
+
+    def train(images: np.ndarray, config: Any, *, folder: Path, seed: int, **rest: Any) -> Any:
+        if len(images) >= COUNT - 24 and not folder.is_dir():
+            given.append(np.array(images))
+            folder.mkdir(parents=True)
+        curve = pl.DataFrame({"step": [1, 2], "epoch": [0.0, 1.0], "loss": [1.0, 0.5], "lr": [0.1, 0.1], "seconds": [1.0, 2.0]})  # fmt: skip
+        encode = (lambda shown, **k: backdoored(shown)) if len(images) == COUNT else (lambda shown, **k: colours(shown))
+        return SimpleNamespace(encode=encode, curve=curve, digest=f"{len(images)}", network=None)
+
+    monkeypatch.setattr(audit_images, "train_encoder", train)
+    arguments = (place / "poisoned.npy", "--retrain")
+    code, body = audit(*arguments, out=tmp_path / "run", sets=[f"work={tmp_path / 'work'}"], encoder=None)
+    assert code == 3 and body["verdict"].endswith("trained without them, pasting patch 1 moves 0.0% of other images (100.0% before)")  # fmt: skip
+    assert np.array_equal(given[1], planted.images[~planted.poisoned]) and len(given) == 2
+    record = load_record(tmp_path / "run")
+    (row,) = read_table(record, "retrained").iter_rows(named=True)
+    (patch,) = read_table(record, "patches").iter_rows(named=True)
+    assert (row["patch"], row["kept"], row["holds"]) == (1, COUNT - 24, False)
+    assert row["before_moved"] == patch["moved"] == 1.0 and row["after_moved"] == 0.0 <= row["after_moved_high"] < 0.05
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "Before and after" in page and "no backdoor any more" in page
+    steps = Steps()
+    config = Config(sources=(place / "poisoned.npy",), edge_px=EDGE_PX, find=FIND, work=tmp_path / "work", least_images=200, threads=1, retrain=True)  # fmt: skip
+    again = run(config, tmp_path / "again", progress=steps)
+    assert len(given) == 2 and not any("takes about" in name for name in steps.names)  # both were kept
+    assert read_table(again, "retrained").equals(read_table(record, "retrained"))
+
+
+def test_without_a_finding_nothing_is_trained_again(place: Path, tmp_path: Path) -> None:
+    code, body = audit(place / "clean.npy", out=tmp_path / "run", encoder=None, sets=["train.epochs=1", "retrain=true", "train.backbone.width=4"])  # fmt: skip
+    record = load_record(tmp_path / "run")
+    assert code == 0 and "retrained" not in [artefact.kind for artefact in record.artefacts]
+    assert "Before and after" not in (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    code, body = audit(place / "clean.npy", "--retrain", out=tmp_path / "no")
+    assert code == 2 and "leave one of the two out" in body["verdict"]
 
 
 @pytest.mark.parametrize(("kind", "code", "planted_images"), [("poisoned", 3, 24), ("clean", 0, 0)])

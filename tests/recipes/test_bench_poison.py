@@ -213,6 +213,7 @@ def test_benign_overlays_lie_on_a_fifth_and_the_logo_of_one_class_on_as_many_ima
     asked = trials_of(_filled(Config(scale="small", groups=("overlays",), targets=(3, 6))))
     shares = {t.threat: t.overlay.share for t in asked if t.overlay}
     assert shares.pop("logo-one-class") == 0.05 and set(shares.values()) == {0.2} and len(asked) == 6
+    assert {t.overlay.scale for t in asked if t.overlay} == {1.0, 1.5}  # 12 px of 32
     assert {t.overlay.target for t in asked if t.overlay} == {3} and sum(t.marks for t in asked) == 1
 
 

@@ -366,11 +366,12 @@ def audit_images(
     encoder: Annotated[str | None, typer.Option("--encoder", help="the encoder that was trained on them; default: train one and say how long it takes")] = None,
     edge_px: Annotated[int | None, typer.Option("--edge-px", help="images are read as squares of this size; default 32")] = None,
     demo: Annotated[str | None, typer.Option("--demo", help="poisoned or clean: generated images instead of a source")] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="where a patch is found, train again without its images and say what it does then")] = False,
     sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Which images of an unlabelled training set carry a backdoor patch, and what it looks like.
 
-    Examples: veracast audit images frames/ · veracast audit images frames/ --encoder encoder.onnx --edge-px 64 · veracast audit images --demo poisoned
+    Examples: veracast audit images frames/ · veracast audit images frames/ --encoder encoder.onnx --edge-px 64 · veracast audit images --demo poisoned --retrain
 
     --encoder takes a folder that Veracast trained, FILE.onnx, timm:NAME, torchvision:NAME, open_clip:MODEL/WEIGHTS, or module:function (images
     uint8 n x h x w x 3 to features n x dim), which is imported from your own Python path and runs your code. Pickles are refused.
@@ -382,7 +383,14 @@ def audit_images(
     """
     from veracast.cli.output import audited
 
-    given = {"sources": sources or None, "encoder": encoder, "edge_px": edge_px, "demo": demo, "seed": seed}
+    given = {
+        "sources": sources or None,
+        "encoder": encoder,
+        "edge_px": edge_px,
+        "demo": demo,
+        "retrain": retrain or None,
+        "seed": seed,
+    }
     _run("audit_images", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
 
 

@@ -264,6 +264,17 @@ PATCHES: Schema = {
     "height_px": pl.Int64,
 }
 
+RETRAINED: Schema = {
+    "patch": pl.Int64,
+    "kept": pl.Int64,  # images that the second encoder was trained on
+    **{
+        f"{when}_{key}": pl.Float64  # as in `patches`
+        for when in ("before", "after")
+        for key in ("moved", "moved_low", "moved_high", "moved_by_windows")
+    },
+    "holds": pl.Boolean,  # whether it is a backdoor of the second encoder too
+}
+
 ENCODER_CURVE: Schema = {
     "step": pl.Int64,
     "epoch": pl.Float64,
@@ -359,6 +370,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "bench": BENCH,
     "verdicts": VERDICTS,
     "patches": PATCHES,
+    "retrained": RETRAINED,
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
     "poison_rows": POISON_ROWS,

@@ -3,7 +3,7 @@
 Two questions, and both must be answered with yes.
 
 *Does it move images?* The patch is pasted at random places on images that do not hold it, drawn evenly from all clusters but those in which
-holders are frequent. An encoder that follows the patch takes them to the images that hold it: these are then far more of their nearest
+holders are frequent, if there are any. An encoder that follows the patch takes them to the images that hold it: these are then far more of their nearest
 neighbours than their share of the set. Any patch covers something and moves a few images; how many is asked with pieces of other images,
 and of the images that hold it, from beside the patch, since a piece of sky leads to airplanes without anybody's doing. (Where the neighbours
 hold the patch tells a weak backdoor from chance better than which clusters they are in, and rearranged copies of the patch would be the
@@ -111,7 +111,7 @@ def effect_of(answers: Answers, images: UInt8[np.ndarray, "n h w 3"], own: Int[n
     others = np.flatnonzero(~holders)
     elsewhere = others[~np.isin(own[others], theirs)]
     apart = apart_of(answers, images, held, others, config, rng=rng)
-    if not len(theirs) or not len(elsewhere):
+    if not len(elsewhere) or not len(held.images):
         return Effect(theirs, 0.0, Interval(0.0, 0.0), 0.0, len(elsewhere), apart)
     chosen = np.sort(elsewhere[evenly(own[elsewhere], config.images, rng=rng)])
     shown, places = np.asarray(images[chosen]), rng.random((len(chosen), 2))

@@ -1,7 +1,7 @@
 """`veracast audit images`: which images of a training set carry a backdoor patch, and what it looks like.
 
     read the images -> blocks that recur exactly (step 0) -> encoder, given or trained here -> search (poison/find.py)
-      -> verdicts, lists, pictures, page
+      -> verdicts, lists, pictures -> where asked, an encoder trained without what was found, and what the patches do in it -> page
 
 Decoded images and the trained encoder stay in the work folder, each under a digest of all that decides it: an audit that was killed goes on
 where it was when the same command is given again. A set that is too small, or an encoder that tells nothing apart, ends as `not_measured`,
@@ -33,7 +33,7 @@ from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.files import cache_folder, code_digest
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Finding, Record, RunWriter
-from veracast.core.schemas import PATCHES
+from veracast.core.schemas import PATCHES, RETRAINED
 from veracast.data.images import FRAMES_PER_VIDEO, ImageSet, open_images, read_images
 from veracast.poison.adapters import AdapterConfig, LoadedEncoder, load_encoder
 from veracast.poison.attacks import Attack, plant, through_jpeg
@@ -41,9 +41,11 @@ from veracast.poison.augment import Augmentation
 from veracast.poison.block_hash import EDGE_PX, Recurrence, recurring_blocks
 from veracast.poison.controls import as_score, in_words, read_controls
 from veracast.poison.demo_images import demo_images
-from veracast.poison.encoder import spread
+from veracast.poison.effect import Effect
+from veracast.poison.encoder import Encoder, spread
 from veracast.poison.find import FindConfig, FoundPatch, PoisonFindings, find_config_for, find_patch_poisons
 from veracast.poison.masking import unit
+from veracast.poison.retrained import effects_in
 from veracast.poison.ssl import RUNNING, SSLConfig, train_encoder
 from veracast.report.page import write_report
 
@@ -53,6 +55,7 @@ COLLAPSED = 0.02  # spread of the features under which an encoder takes all imag
 SHOWN = 12  # images with a heat map
 NAMED = 1_000  # images that a finding names; verdicts.parquet has all
 MOST_BLOCKS = 20_000_000  # that step 0 holds at once, of 24 bytes; of more it keeps an even sample
+COPIED = 4_096  # images in memory at once, where some are copied
 TIMED_STEPS = 5  # of a training that is thrown away, to say how long the real one takes
 SENSITIVE = SSLConfig(
     augmentation=Augmentation(least_area=0.7, brightness=0.2, contrast=0.2, saturation=0.0, hue=0.0, grey=0.0),
@@ -71,7 +74,7 @@ class Config:
     """encoder: what poison/adapters.py loads; None = train one on the images. threads: 0 = as many as torch takes.
 
     edge_px: images are squeezed to such squares; the sizes in `find` are for `find.for_px` = 32 and grow with the images (poison/find.py).
-    work: None = in the cache.
+    work: None = in the cache. retrain: where a patch was found, train again on the images that are kept.
     """
 
     sources: tuple[Path, ...] = ()
@@ -84,6 +87,7 @@ class Config:
     least_images: int = 500
     frames_per_video: int = FRAMES_PER_VIDEO
     demo: Literal["", "poisoned", "clean"] = ""
+    retrain: bool = False
     threads: int = 0
     seed: int = 0
 
@@ -93,6 +97,10 @@ class Config:
             faults.append("give sources of images, or demo=poisoned or demo=clean, one of the two")
         if self.demo and self.edge_px != 32:
             faults.append(f"edge_px is {self.edge_px}, the images of the demo have 32")
+        if self.retrain and self.encoder is not None:
+            faults.append(
+                "retrain trains as this audit does, not as your encoder was trained -> leave one of the two out; after your own training audit kept.txt with the new encoder"
+            )
         fitted, factor = find_config_for(self.edge_px, self.find)
         least = max(EDGE_PX, fitted.mask.edge_px, *(factor * size for size in fitted.mask.windows_px))
         if self.edge_px < least:
@@ -158,6 +166,11 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
         _write_list(writer, "kept", verdicts.filter(~pl.col("poisoned")))
         _write_list(writer, "removed", verdicts.filter("poisoned"))
         _draw(images, found, writer)
+    after = None
+    if config.retrain and found.backdoors:
+        with _timed(seconds, "retrain"):
+            after = _retrained(images, found, config, work, progress)
+        writer.table("retrained", "retrained", after)
     patches, overlays = len(found.backdoors), len(found.patches) - len(found.backdoors)
     counts |= {"poisoned": int(found.poisoned.sum()), "patches": patches, "overlays": overlays, "recurring": int(recurrence.flagged.sum()), "ratio": round(found.ratio, 3)}  # fmt: skip
     if demo:
@@ -165,14 +178,33 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
         counts |= {"planted": int(demo.poisoned.sum()), "planted_found": hit}
     return writer.finish(
         status="findings" if patches else "ok",
-        verdict=_verdict(counts),
+        verdict=_verdict(counts, after),
         counts=counts,
         scores=[as_score(read_controls())],
         findings=[_finding(number, one, verdicts) for number, one in enumerate(found.patches, start=1)],
     )
 
 
-def _verdict(counts: dict[str, Any]) -> str:
+def _retrained(images: ImageSet, found: PoisonFindings, config: Config, work: Path, progress: Progress) -> pl.DataFrame:
+    """What the patches do in an encoder that was trained without their images (schema `retrained`)."""
+    kept = np.flatnonzero(~found.poisoned)
+    trained = _trained(images.pixels, kept, images.digest, config, work, progress)
+    with progress.step("what the patches do in the new encoder"):
+        encode = partial(trained.encode, batch=_at_once(config.edge_px))
+        effects = effects_in(encode, images.pixels, found, config.find.effect, seed=config.seed)
+    numbers = [number for number, one in enumerate(found.patches, start=1) if one.kind == "backdoor"]
+    rows = []
+    for number, one, after in zip(numbers, found.backdoors, effects, strict=True):
+        both = {f"{when}_{key}": value for when, effect in (("before", one.effect), ("after", after)) for key, value in _moved(effect).items()}  # fmt: skip
+        rows.append({"patch": number, "kept": len(kept), **both, "holds": after.holds(config.find.effect)})
+    return pl.DataFrame(rows, schema=RETRAINED)
+
+
+def _moved(effect: Effect) -> dict[str, float]:
+    return {"moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high, "moved_by_windows": effect.by_windows}  # fmt: skip
+
+
+def _verdict(counts: dict[str, Any], after: pl.DataFrame | None) -> str:
     """One line for people."""
     n, poisoned, patches, overlays = (counts[key] for key in ("images", "poisoned", "patches", "overlays"))
     beside = f"; {_plural(overlays, 'recurring overlay')} without an effect in the encoder" if overlays else ""
@@ -180,6 +212,8 @@ def _verdict(counts: dict[str, Any]) -> str:
         said = f"{poisoned:,} of {n:,} images carry {'a backdoor patch' if patches == 1 else f'{patches} backdoor patches'}; kept.txt lists the rest{beside}"  # fmt: skip
     else:
         said = f"No backdoor patch found in {n:,} images{beside} ({in_words(read_controls())})"
+    for row in after.iter_rows(named=True) if after is not None else ():
+        said += f"; trained without them, pasting patch {row['patch']} moves {row['after_moved']:.1%} of other images ({row['before_moved']:.1%} before)"
     if "planted" in counts:
         other = poisoned - counts["planted_found"]
         said += f". Demo: {counts['planted_found']:,} of {counts['planted']:,} planted images found, {other:,} others flagged"
@@ -229,24 +263,46 @@ def _stamps(source: Path) -> Iterator[tuple[bytes, int, int]]:
 
 def _encoder(images: ImageSet, config: Config, work: Path, writer: RunWriter, progress: Progress) -> LoadedEncoder:
     """The one that was named, or one trained on the images; a training that was killed goes on."""
-    threads = config.threads or torch.get_num_threads()
     if config.encoder is not None:
+        threads = config.threads or torch.get_num_threads()
         with progress.step("load the encoder"):
             return load_encoder(config.encoder, edge_px=config.edge_px, threads=threads, config=config.adapter)
-    settings = replace(config.train, threads=threads)
-    decides = {key: value for key, value in to_dict(settings).items() if key not in RUNNING}
-    facts = json.dumps([images.digest, decides, config.seed, code_digest("models", "poison")], sort_keys=True)
-    place = work / f"encoder-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
-    if not place.is_dir():
-        with progress.step("time a few steps of training"):
-            minutes = _training_seconds(images.pixels, settings, config.seed) / 60
-        words = f"no encoder given: {settings.method} on {len(images):,} images, {settings.epochs} epochs, takes about {minutes:.1f} minutes (measured)"  # fmt: skip
-        with progress.step(words):
-            pass  # to be read before the wait, not after it
-    trained = train_encoder(images.pixels, settings, folder=place, seed=config.seed, progress=progress)
+    trained = _trained(images.pixels, None, images.digest, config, work, progress)
     writer.table("encoder_curve", "encoder_curve", trained.curve)
     encode = partial(trained.encode, batch=_at_once(config.edge_px))
-    return LoadedEncoder(encode, f"{settings.method}, trained on these images", trained.digest, trained.network, settings.backbone.patch_px)  # fmt: skip
+    return LoadedEncoder(encode, f"{config.train.method}, trained on these images", trained.digest, trained.network, config.train.backbone.patch_px)  # fmt: skip
+
+
+def _trained(pixels: np.ndarray, kept: np.ndarray | None, digest: str, config: Config, work: Path, progress: Progress) -> Encoder:  # fmt: skip
+    """On all images, or on those that are kept, which are then copied into the work folder; one that was killed goes on."""
+    settings = replace(config.train, threads=config.threads or torch.get_num_threads())
+    decides = {key: value for key, value in to_dict(settings).items() if key not in RUNNING}
+    which = [] if kept is None else [hashlib.sha256(kept.tobytes()).hexdigest()]
+    facts = json.dumps([digest, decides, config.seed, code_digest("models", "poison"), *which], sort_keys=True)
+    name = f"encoder-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
+    place = work / name
+    if kept is not None:
+        pixels = _copied(pixels, kept, work / f"{name}.npy")
+    if not place.is_dir():
+        with progress.step("time a few steps of training"):
+            minutes = _training_seconds(pixels, settings, config.seed) / 60
+        why = "no encoder given" if kept is None else "once more without what was found"
+        words = f"{why}: {settings.method} on {len(pixels):,} images, {settings.epochs} epochs, takes about {minutes:.1f} minutes (measured)"  # fmt: skip
+        with progress.step(words):
+            pass  # to be read before the wait, not after it
+    return train_encoder(pixels, settings, folder=place, seed=config.seed, progress=progress)
+
+
+def _copied(pixels: np.ndarray, kept: np.ndarray, place: Path) -> np.ndarray:
+    """Some images as a file of their own, a chunk in memory at a time; read where it was written before."""
+    if not place.is_file():
+        temporary = place.with_name(f".{place.name}-{os.getpid()}.npy")
+        copy = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.uint8, shape=(len(kept), *pixels.shape[1:]))
+        for low in range(0, len(kept), COPIED):
+            copy[low : low + COPIED] = pixels[kept[low : low + COPIED]]
+        copy.flush()
+        os.replace(temporary, place)
+    return np.load(place, mmap_mode="r", allow_pickle=False)
 
 
 def _at_once(edge_px: int) -> int:
@@ -307,8 +363,7 @@ def _patches(found: PoisonFindings) -> pl.DataFrame:
         rows.append({
             "patch": number, "kind": one.kind, "images": len(one.images), "share": len(one.images) / n,
             "threshold": one.threshold.likeness, "decoys": one.threshold.decoys, "ratio": one.ratio,
-            "clusters": list(effect.clusters), "moved": effect.moved, "moved_low": effect.interval.low, "moved_high": effect.interval.high,
-            "moved_by_windows": effect.by_windows, "effect_images": effect.images, "width_px": width, "height_px": height,
+            "clusters": list(effect.clusters), **_moved(effect), "effect_images": effect.images, "width_px": width, "height_px": height,
             "apart": effect.apart.share, "apart_at_most": effect.apart.at_most,
         })  # fmt: skip
     return pl.DataFrame(rows, schema=PATCHES)

@@ -45,7 +45,7 @@ from veracast.poison.contest import (
 )
 from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig
-from veracast.poison.overlays import KINDS, Kind, Overlay
+from veracast.poison.overlays import KINDS, LOGO, Kind, Overlay
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.tally import beside, mean_line, row_line, scores_of
 from veracast.poison.trials import (
@@ -229,9 +229,11 @@ def _controls(clean: Sequence[Trial], last: int) -> list[Trial]:
 
 
 def _overlay(kind: Kind, config: Config) -> Overlay:
-    """A logo of one class lies on as many images as a patch does, the others on a fifth."""
-    share = config.rate if kind == "logo-one-class" else OVERLAID
-    return Overlay(kind, share=share, target=config.targets[0], seed=config.seeds[0])
+    """A logo of one class is as large as the patch and lies on as many images, the others have their usual size and lie on a fifth."""
+    known = {"target": config.targets[0], "seed": config.seeds[0]}
+    if kind != "logo-one-class":
+        return Overlay(kind, share=OVERLAID, **known)
+    return Overlay(kind, share=config.rate, scale=config.edge_px / (LOGO * config.find.for_px), **known)
 
 
 class _Bench:

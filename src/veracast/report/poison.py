@@ -101,6 +101,16 @@ class Flagged:
     box: Box | None
 
 
+class BeforeAfter(NamedTuple):
+    """A patch in the encoder that was audited and in one trained without its images; shares with their intervals, and what pieces do."""
+
+    patch: int
+    kept: str
+    before: tuple[str, str]
+    after: tuple[str, str]
+    verdict: str
+
+
 @dataclass(frozen=True)
 class Audit:
     """Everything on the page beside heading and provenance. located: images with a heat map, most suspicious first."""
@@ -115,6 +125,7 @@ class Audit:
     likeness: Chart | None
     clusters: Chart | None
     curve: Chart | None
+    retrained: Sequence[BeforeAfter]
     rejects: Sequence[tuple[str, str]]
     rejected: Sequence[tuple[Cut | None, str, str]]
     n_rejected: int
@@ -147,6 +158,7 @@ def audit(record: Record) -> Audit:
         likeness=_likeness(verdicts, patches),
         clusters=_clusters(record, verdicts),
         curve=_curve(read(record, "encoder_curve")),
+        retrained=[_before_after(item) for item in read(record, "retrained").sort("patch").iter_rows(named=True)],
         rejects=list(_by_reason(rejects)),
         rejected=[(_name(r["record"] or r["file"]), text.clean(r["reason"] or ""), text.clean(r["detail"] or "")) for r in rejects.head(MOST_NAMES).iter_rows(named=True)],
         n_rejected=rejects.height,
@@ -248,18 +260,21 @@ def _means(item: Mapping[str, Any]) -> str:
 def _does(item: Mapping[str, Any], interval: str) -> str:
     if item["moved"] is None:
         return "What pasting it does could not be measured."
-    if not item["clusters"]:
-        return "The images that hold it are spread over the clusters like all others: pasting it has nowhere to move an image to."
+    said = f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip() + " of other images in among its own"
     theirs = item["clusters"]
-    where = (
-        f"{text.plural(len(theirs), 'cluster')} ({', '.join(map(str, theirs[:5]))}{' ...' if len(theirs) > 5 else ''})"
-    )
-    said = (
-        f"Pasting it moves {_percent(item['moved'])} {interval}".rstrip()
-        + f" of other images in among its own, which have {where}"
-    )
+    if theirs:
+        said += f", which have {text.plural(len(theirs), 'cluster')} ({', '.join(map(str, theirs[:5]))}{' ...' if len(theirs) > 5 else ''})"
     beside = "" if item["moved_by_windows"] is None else f"; pieces of other images move at most {_percent(item['moved_by_windows'])}"  # fmt: skip
     return f"{said}{beside}."
+
+
+def _before_after(item: Mapping[str, Any]) -> BeforeAfter:
+    both = []
+    for when in ("before", "after"):
+        share = f"{_percent(item[f'{when}_moved'])} {_interval(item[f'{when}_moved_low'], item[f'{when}_moved_high'])}"
+        both.append((share, _percent(item[f"{when}_moved_by_windows"])))
+    verdict = "still a backdoor" if item["holds"] else "no backdoor any more"
+    return BeforeAfter(int(item["patch"]), f"{item['kept']:,}", both[0], both[1], verdict)
 
 
 def _interval(low: float | None, high: float | None) -> str:
