@@ -302,7 +302,7 @@ def _copied(pixels: np.ndarray, kept: np.ndarray, place: Path) -> np.ndarray:
             copy[low : low + COPIED] = pixels[kept[low : low + COPIED]]
         copy.flush()
         os.replace(temporary, place)
-    return np.load(place, mmap_mode="r", allow_pickle=False)
+    return np.asanyarray(np.load(place, mmap_mode="r", allow_pickle=False))
 
 
 def _at_once(edge_px: int) -> int:

@@ -230,10 +230,10 @@ def _controls(clean: Sequence[Trial], last: int) -> list[Trial]:
 
 def _overlay(kind: Kind, config: Config) -> Overlay:
     """A logo of one class is as large as the patch and lies on as many images, the others have their usual size and lie on a fifth."""
-    known = {"target": config.targets[0], "seed": config.seeds[0]}
+    usual = Overlay(kind, share=OVERLAID, target=config.targets[0], seed=config.seeds[0])
     if kind != "logo-one-class":
-        return Overlay(kind, share=OVERLAID, **known)
-    return Overlay(kind, share=config.rate, scale=config.edge_px / (LOGO * config.find.for_px), **known)
+        return usual
+    return replace(usual, share=config.rate, scale=config.edge_px / (LOGO * config.find.for_px))
 
 
 class _Bench:
