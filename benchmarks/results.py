@@ -2,6 +2,7 @@
 
     python benchmarks/results.py keep bilibili RUN     docs/results/bilibili.json from RUN/record.json
     python benchmarks/results.py bench world RUN       docs/results/bench-world.json from a run of `veracast bench rating`
+    python benchmarks/results.py poison small RUN      docs/results/poison-small.json from a run of `veracast bench poison`
     python benchmarks/results.py readme                the tables between the README's result markers
 
 Kept are scores of whole test sets and of age buckets, with what it takes to repeat them; no row of any data set.
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
+POISON_START, POISON_END = "<!-- poison: written by benchmarks/results.py -->", "<!-- end of poison -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
 NAMES = {
@@ -66,18 +68,108 @@ def keep_bench(name: str, run: Path) -> Path:
     from veracast.core.records import load_record, read_table
 
     record = load_record(run)
-    rows = [
-        json.dumps({k: _short(v) if isinstance(v, float) else v for k, v in row.items()})
-        for row in read_table(record, "bench").iter_rows(named=True)
-    ]
+    return _kept(f"bench-{name}", f"bench {name}", record, {"rows": read_table(record, "bench")})
+
+
+def keep_poison(name: str, run: Path) -> Path:
+    """Write docs/results/poison-<name>.json: rows, locators and trials of the poison bench, with what it takes to repeat it."""
+    from veracast.core.records import load_record, read_table
+
+    record = load_record(run)
+    tables = {key: read_table(record, f"poison_{key}") for key in ("rows", "locators", "trials")}
+    return _kept(f"poison-{name}", f"poison bench {name}", record, tables)
+
+
+def _kept(name: str, data: str, record: Any, tables: dict[str, Any]) -> Path:
     facts = {
         key: getattr(record, key) for key in ("verdict", "seed", "commit", "versions", "config", "inputs", "counts")
     }
     facts["config"] = {key: value for key, value in facts["config"].items() if key not in ("work", "data")}  # places
-    body = json.dumps({"data": f"bench {name}", **facts}, ensure_ascii=False, indent=1).removesuffix("\n}")
-    target = RESULTS / f"bench-{name}.json"
-    target.write_text(body + ',\n "rows": [\n  ' + ",\n  ".join(rows) + "\n ]\n}\n", encoding="utf-8")
+    body = json.dumps({"data": data, **facts}, ensure_ascii=False, indent=1).removesuffix("\n}")
+    for key, table in tables.items():
+        lines = [json.dumps({k: _short(v) if isinstance(v, float) else v for k, v in row.items()}) for row in table.iter_rows(named=True)]  # fmt: skip
+        body += f',\n "{key}": [\n  ' + ",\n  ".join(lines) + "\n ]"
+    target = RESULTS / f"{name}.json"
+    target.write_text(body + "\n}\n", encoding="utf-8")
     return target
+
+
+def poison_tables() -> str:
+    """What each route finds in the main setting and flags in clean sets; what retraining leaves of attack success, by group of sets."""
+    parts = []
+    for path in sorted(RESULTS.glob("poison-*.json")):
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        parts += [_routes(kept), _encoders(kept)]
+    return "\n\n".join(parts)
+
+
+def _routes(kept: dict[str, Any]) -> str:
+    by_group: dict[str, dict[str, dict[str, Any]]] = {}
+    for row in kept["rows"]:
+        by_group.setdefault(row["group"], {})[row["row"]] = row
+    windows = {row["locator"]: row for row in kept["locators"]}
+    clean, exact = by_group.get("clean", {}), by_group.get("exact", {})
+    lines = [
+        "| route and locator | windows on the trigger | IoU | recall | precision | AP | poisons in the top 20 | exact pastes: recall, precision | clean sets flagged | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for name, row in by_group.get("main", {}).items():
+        met = windows.get(name.partition(" · ")[2], {})
+        alarms = clean.get(name)
+        flagged = "-" if alarms is None else f"{alarms['sets_flagged']} of {alarms['judged']}"
+        other = exact.get(name, {})
+        cells = [
+            f"**{name}**" if row["own"] else name,
+            *(_mean(met, key) for key in ("hit", "iou")),
+            *(_mean(row, key) for key in ("recall", "precision", "ap", "top")),
+            f"{_bare(other.get('recall'))}, {_bare(other.get('precision'))}" if other else "-",
+            flagged,
+            "-" if row["seconds"] is None else f"{row['seconds']:.0f}",
+        ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _encoders(kept: dict[str, Any]) -> str:
+    lines = [
+        "| sets | took the backdoor | accuracy: suspect, control, retrained | attack success: suspect | clean control | retrained | retrained less control |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in kept["trials"]:
+        groups.setdefault(row["group"], []).append(row)
+    for group, rows in groups.items():
+        took = [row for row in rows if row["took"]]
+        cells = [group, f"{len(took)} of {len(rows)}"]
+        if took:
+            of = {key: [row[key] for row in took] for key in took[0] if key.endswith(("accuracy", "attack"))}
+            both = [after - under for after, under in zip(of["retrained_attack"], of["control_attack"], strict=True)]
+            cells.append(", ".join(_bare(_average(of[f"{who}accuracy"])) for who in ("", "control_", "retrained_")))
+            cells += [_span(of[f"{who}attack"]) for who in ("", "control_", "retrained_")]
+            cells.append(f"{100 * _average(both):+.1f} ({100 * min(both):+.1f} to {100 * max(both):+.1f}) points")
+        lines.append("| " + " | ".join([*cells, *["-"] * (7 - len(cells))]) + " |")
+    return "\n".join(lines)
+
+
+def _average(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _span(values: list[float]) -> str:
+    """Mean, and the range over sets."""
+    return f"{_bare(_average(values))} ({_bare(min(values))} to {_bare(max(values))})"
+
+
+def _mean(row: dict[str, Any], key: str) -> str:
+    """With its interval over sets."""
+    if row.get(key) is None:
+        return "-"
+    return f"{_bare(row[key])} [{_bare(row[f'{key}_low'])}, {_bare(row[f'{key}_high'])}]"
+
+
+def _bare(value: float | None) -> str:
+    """Three digits without the leading zero."""
+    return "-" if value is None else f"{value:.3f}".removeprefix("0")
 
 
 def bench_table() -> str:
@@ -104,13 +196,13 @@ def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]
     whole = "-"
     if mine is not None:
         better = mine["p"] is not None and mine["p"] < CLEAR and mine["difference"] < 0
-        whole = f"{'**' if better else ''}{_plain(mine['mae'])}{'**' if better else ''} [{_plain(mine['low'])}, {_plain(mine['high'])}]"
+        whole = f"{'**' if better else ''}{_bare(mine['mae'])}{'**' if better else ''} [{_bare(mine['low'])}, {_bare(mine['high'])}]"
     others = [_beside(of.get(name)) for name in ("lightgbm_strong", "rgcn", "rgcn committee", "effects", "lm")]
-    oracle = _plain(of["oracle"]["mae"]) if "oracle" in of else "-"
+    oracle = _bare(of["oracle"]["mae"]) if "oracle" in of else "-"
     cells = [
         GROUPS[group],
         f"{unit} {TASKS[task]}",
-        f"{_plain(best['mae'])} {NAMES.get(best['row'], best['row'])}",
+        f"{_bare(best['mae'])} {NAMES.get(best['row'], best['row'])}",
         *others,
         whole,
         gap,
@@ -124,11 +216,7 @@ def _beside(row: dict[str, Any] | None) -> str:
     """MAE of an opponent, and the p of NetGPT against it."""
     if row is None:
         return "-"
-    return _plain(row["mae"]) + ("" if row.get("netgpt_p") is None else f" (p {row['netgpt_p']:.2g})")
-
-
-def _plain(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
+    return _bare(row["mae"]) + ("" if row.get("netgpt_p") is None else f" (p {row['netgpt_p']:.2g})")
 
 
 def _short(value: float | None) -> float | None:
@@ -183,10 +271,11 @@ def _cell(score: dict[str, Any] | None, *, spread: bool = False) -> str:
 
 
 def readme() -> None:
-    """Replace what stands between the markers of both tables."""
+    """Replace what stands between the markers of the tables."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    for start, end, made in ((START, END, table()), (BENCH_START, BENCH_END, bench_table())):
+    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()))  # fmt: skip
+    for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)
         whole = f"{head}{start}\n{made}\n{end}{tail}"
@@ -199,6 +288,8 @@ def main() -> None:
         print(keep(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["bench"] and len(sys.argv) == 4:
         print(keep_bench(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] == ["poison"] and len(sys.argv) == 4:
+        print(keep_poison(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:] == ["readme"]:
         readme()
     else:

@@ -49,6 +49,13 @@ def test_the_bench_table_is_written_from_the_kept_benches() -> None:
     assert found.strip() == module.bench_table()
 
 
+def test_the_tables_of_the_poison_bench_are_written_from_the_kept_record() -> None:
+    module = results()
+    _, _, rest = README.partition(module.POISON_START)
+    found, _, _ = rest.partition(module.POISON_END)
+    assert found.strip() == module.poison_tables()
+
+
 @pytest.mark.parametrize("line", COMMANDS)
 def test_every_command_exists_with_its_options(line: str) -> None:
     words = shlex.split(line.split(">")[0])[1:]
