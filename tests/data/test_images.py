@@ -186,3 +186,14 @@ def test_what_was_not_finished_is_no_image_set(tmp_path: Path) -> None:
     (tmp_path / "set" / "images.json").unlink()
     with pytest.raises(InputError, match="no finished image set"):
         open_images(tmp_path / "set")
+
+
+def test_sources_of_one_name_are_told_apart_and_none_is_read_twice(tmp_path: Path) -> None:
+    for place in ("a/x/frames", "b/x/frames", "b/other"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.fromarray(np.zeros((8, 8, 3), dtype=np.uint8)).save(tmp_path / place / "one.png")
+    sources = [tmp_path / "a/x/frames", tmp_path / "b/x/frames", tmp_path / "b/other"]
+    read = read_images(sources, tmp_path / "set", edge_px=8)
+    assert read.table["source"].to_list() == ["a/x/frames", "b/x/frames", "other"]
+    with pytest.raises(InputError, match="given twice"):
+        read_images([sources[0], tmp_path / "b" / ".." / "a/x/frames"], tmp_path / "twice", edge_px=8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -297,6 +298,21 @@ class Steps:
 
         self.names.append(name)
         return SILENT.step(name, total=total)
+
+
+def test_of_decoded_sets_in_the_cache_the_last_ones_stay(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    monkeypatch.setenv("VERACAST_CACHE", str(tmp_path))
+    monkeypatch.setattr(audit_images, "KEPT_SETS", 2)
+    cache = tmp_path / "audit-images"
+    for age in range(1, 5):
+        (cache / f"images-{age}").mkdir(parents=True)
+        os.utime(cache / f"images-{age}", (1e9 - age, 1e9 - age))
+    audit(place / "clean.npy", out=tmp_path / "run")
+    (mine,) = (one for one in cache.glob("images-*") if (one / "images.json").is_file())
+    assert {one.name for one in cache.glob("images-*")} == {"images-1", "images-2", mine.name}
+    (own := tmp_path / "own" / "images-9").mkdir(parents=True)
+    audit(place / "clean.npy", out=tmp_path / "other", sets=[f"work={tmp_path / 'own'}"])
+    assert own.is_dir()
 
 
 def test_without_an_encoder_one_is_trained_once_and_its_time_is_told_before(place: Path, tmp_path: Path) -> None:

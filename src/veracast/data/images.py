@@ -17,6 +17,7 @@ import json
 import tarfile
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ from veracast.data.schema import REJECTS
 
 IMAGES: dict[str, pl.DataType | type[pl.DataType]] = {
     "name": pl.String,  # path in the folder or archive, array[row], column[row] or video@seconds
-    "source": pl.String,  # name of the source
+    "source": pl.String,  # name of the source, with as many folders before it as tell it from the others
     "width_px": pl.Int64,
     "height_px": pl.Int64,
 }
@@ -87,20 +88,20 @@ def read_images(sources: Sequence[Path], to: Path, *, edge_px: int, frames_per_v
 
     Raises InputError for a source that is none of the kinds above, and where no image at all could be read.
     """
-    readers = [(source, _reader(source, frames_per_video)) for source in sources]
+    readers = [(source, name, _reader(source, frames_per_video)) for source, name in zip(sources, _names(sources), strict=True)]  # fmt: skip
     rows: list[tuple[Any, ...]] = []
     rejects: list[tuple[str, str, str, str]] = []
     with new_folder(to) as folder, ThreadPoolExecutor(WORKERS) as pool, progress.step("read images") as advance:
         with (folder / "pixels.u8").open("wb") as out:
-            for source, reader in readers:
+            for source, name, reader in readers:
                 found = reader(source)
                 while block := list(islice(found, BLOCK)):
                     for item in pool.map(lambda raw: _decoded(raw, edge_px), block):
                         if isinstance(item, Fault):
-                            rejects.append((_utf8(source.name), _utf8(item.name), item.why.reason, item.why.detail))
+                            rejects.append((name, _utf8(item.name), item.why.reason, item.why.detail))
                             continue
                         out.write(item.pixels.tobytes())
-                        rows.append((_utf8(item.name), _utf8(source.name), *item.size))
+                        rows.append((_utf8(item.name), name, *item.size))
                     advance(len(block))
         if not rows:
             why = pl.Series([reason for _, _, reason, _ in rejects]).value_counts(sort=True)
@@ -130,6 +131,21 @@ def open_images(folder: Path) -> ImageSet:
             f"no finished image set ({error})", file=str(folder), remedy="read the images again"
         ) from error
     return ImageSet(pixels, table, rejects, head["digest"])
+
+
+def _names(sources: Sequence[Path]) -> list[str]:
+    """The end of each path that no other has; InputError for a source that is given twice, since all that is in it would recur."""
+    whole = [source.resolve() for source in sources]
+    if twice := [source for source, n in Counter(whole).items() if n > 1]:
+        raise InputError("given twice", file=str(twice[0]), remedy="name every source once")
+
+    def end(path: Path) -> str:
+        lengths = range(1, len(path.parts) + 1)
+        others = [other for other in whole if other != path]
+        n = next((k for k in lengths if all(other.parts[-k:] != path.parts[-k:] for other in others)), len(path.parts))
+        return _utf8(str(Path(*path.parts[-n:])))
+
+    return [_utf8(source.name or path.name) if len(whole) == 1 else end(path) for source, path in zip(sources, whole, strict=True)]  # fmt: skip
 
 
 def _utf8(name: str) -> str:

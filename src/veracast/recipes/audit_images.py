@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -55,6 +56,7 @@ COLLAPSED = 0.02  # spread of the features under which an encoder takes all imag
 SHOWN = 12  # images with a heat map
 NAMED = 1_000  # images that a finding names; verdicts.parquet has all
 MOST_BLOCKS = 20_000_000  # that step 0 holds at once, of 24 bytes; of more it keeps an even sample
+KEPT_SETS = 4  # decoded sets of images that stay in the cache, beside the one that is asked for
 COPIED = 4_096  # images in memory at once, where some are copied
 TIMED_STEPS = 5  # of a training that is thrown away, to say how long the real one takes
 SENSITIVE = SSLConfig(
@@ -244,9 +246,19 @@ def _images(sources: Sequence[Path], config: Config, work: Path, progress: Progr
     for stamp in (stamp for source in sources for stamp in _stamps(source)):
         digest.update(repr(stamp).encode())
     place = work / f"images-{digest.hexdigest()[:16]}"
+    if config.work is None:
+        _sweep(work, place)
     if (place / "images.json").is_file():
+        os.utime(place)
         return open_images(place)
     return read_images(sources, place, edge_px=config.edge_px, frames_per_video=config.frames_per_video, progress=progress)  # fmt: skip
+
+
+def _sweep(work: Path, asked: Path) -> None:
+    """In the cache the sets of decoded images that were used last stay; of other folders their owner is the master."""
+    sets = sorted((one for one in work.glob("images-*") if one != asked), key=lambda one: one.stat().st_mtime, reverse=True)  # fmt: skip
+    for old in sets[KEPT_SETS:]:
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def _stamps(source: Path) -> Iterator[tuple[bytes, int, int]]:
