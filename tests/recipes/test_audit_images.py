@@ -335,6 +335,17 @@ def test_without_an_encoder_one_is_trained_once_and_its_time_is_told_before(plac
     assert read_table(two, "verdicts").equals(read_table(one, "verdicts"))
 
 
+def test_frames_of_one_shot_are_named_as_such(place: Path, tmp_path: Path, planted: Planted) -> None:
+    clean = np.flatnonzero(~planted.poisoned)
+    twice = planted.images.copy()
+    twice[clean[[5, 6]]] = twice[clean[4]]
+    np.save(tmp_path / "twice.npy", twice)
+    _, body = audit(tmp_path / "twice.npy", out=tmp_path / "run")
+    shots = read_table(load_record(tmp_path / "run"), "verdicts")["shot"]
+    assert shots.is_not_null().arg_true().to_list() == clean[4:7].tolist() and shots.drop_nulls().n_unique() == 1
+    assert (body["counts"]["in_shots"], body["counts"]["shots"]) == (3, 1)
+
+
 def test_retraining_shows_before_and_after(place: Path, tmp_path: Path, planted: Planted, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     """The first training follows the patch; the second one, on the kept images, is given none that holds it."""
     from planted_encoders import backdoored, colours  # type: ignore[import-not-found]

@@ -107,7 +107,7 @@ def rows(state: str, boxes: np.ndarray, attack: np.ndarray) -> list[dict[str, An
         likeness = 0.95 - 0.2 * i / N if bad or laid else float(rng.normal(0.3, 0.08))
         hit = {"patch": 1 if bad else 2, "kind": "backdoor" if bad else "overlay"} if bad or laid else {}
         place = dict(zip(("left", "top", "width", "height"), map(int, boxes[i]), strict=True)) if bad else {}
-        found.append({"row": i, "name": NAMES.get(i, f"class-{i % 10}/{i:05d}.png"), "source": "images", "poisoned": bad, "likeness": likeness if state != "clean" else None, "cluster": 12 if bad else i % 10, "recurring": 20 if bad and i % 3 == 0 else 0, "masked": True, **hit, **place})  # fmt: skip
+        found.append({"row": i, "name": NAMES.get(i, f"class-{i % 10}/{i:05d}.png"), "source": "images", "poisoned": bad, "likeness": likeness if state != "clean" else None, "cluster": 12 if bad else i % 10, "recurring": 20 if bad and i % 3 == 0 else 0, "masked": True, "shot": None, **hit, **place})  # fmt: skip
     return found
 
 
@@ -157,7 +157,7 @@ def build(folder: Path, *, state: str = "findings", evidence: bool = True, rejec
             (run.folder / "evidence" / name).write_bytes(body)
             run.file(name.removesuffix(".png"), "picture", run.folder / "evidence" / name, "image/png")
         finding = Finding("patch-1", "high", "Backdoor patch", "moves 83 %", {"rows": [HOSTILE, "a.png"]}, "AML.T0020")
-        counts = {"images": N if measured else None, "rejects": rejects, "ratio": 1.2 if measured else None, "encoder": "byol, trained on these images", "encoder_trained": True}  # fmt: skip
+        counts = {"images": N if measured else None, "rejects": rejects, "ratio": 1.2 if measured else None, "encoder": "byol, trained on these images", "encoder_trained": True, "in_shots": 12, "shots": 3}  # fmt: skip
         status = {"overlays": "ok", "clean": "ok"}.get(state, state)
         rate = Score("false_alarm_rate", 0.0, 0.0, 0.0876, 40, 0, "share of clean sets", "lower")
         run.finish(
@@ -191,6 +191,7 @@ def test_verdict_comes_first_with_its_false_alarm_rate(page: str, outline: Outli
     assert places == sorted(places)
     assert "60 of 240 images carry a backdoor patch" in outline.said
     assert "False alarms0 %of 40 clean sets [0, 9]" in outline.said
+    assert "Frames of one shot12in 3 shots, each of which counts once" in outline.said
     assert outline.faults == []
     ids = [str(attrs["id"]) for _, attrs in outline.tags if "id" in attrs]
     links = [str(attrs["href"]) for tag, attrs in outline.tags if tag == "a"]

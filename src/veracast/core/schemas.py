@@ -242,6 +242,7 @@ VERDICTS: Schema = {
     "cluster": pl.Int64,
     "recurring": pl.Int64,  # images that share its most shared block of pixels exactly; 0 without one
     "masked": pl.Boolean,  # was looked at closer
+    "shot": pl.Int64,  # number that it shares with other frames of one shot, which count once; null for an image by itself
 }
 
 PATCHES: Schema = {

@@ -131,7 +131,9 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             images = _images(sources, config, work, progress)
         writer.input_digest("images", images.digest, sources=[path.name for path in sources], **(demo.marks if demo else {}))  # fmt: skip
         writer.table("rejects", "rejects", images.rejects)
-        unknown = dict.fromkeys(("poisoned", "patches", "overlays", "recurring", "encoder", "encoder_trained"))
+        unknown = dict.fromkeys(
+            ("poisoned", "patches", "overlays", "recurring", "in_shots", "shots", "encoder", "encoder_trained")
+        )
         counts = {"images": len(images), "rejects": images.rejects.height, **unknown, "seconds": seconds, "work": str(work)}  # fmt: skip
         try:
             record = _audit(images, demo, config, work, counts, writer, progress)
@@ -174,6 +176,8 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
             after = _retrained(images, found, config, work, progress)
         writer.table("retrained", "retrained", after)
     patches, overlays = len(found.backdoors), len(found.patches) - len(found.backdoors)
+    in_shots = _in_shots(found)
+    counts |= {"in_shots": int(in_shots.sum()), "shots": len(np.unique(found.groups[in_shots]))}
     counts |= {"poisoned": int(found.poisoned.sum()), "patches": patches, "overlays": overlays, "recurring": int(recurrence.flagged.sum()), "ratio": round(found.ratio, 3)}  # fmt: skip
     if demo:
         hit = int((found.poisoned & demo.poisoned).sum())
@@ -357,7 +361,13 @@ def _verdicts(images: ImageSet, found: PoisonFindings, recurrence: Recurrence) -
         pl.Series("cluster", found.clusters.own),
         pl.Series("recurring", recurrence.images),
         pl.Series("masked", masked),
+        pl.when(pl.Series(_in_shots(found))).then(pl.Series("shot", found.groups)).alias("shot"),
     )  # fmt: skip
+
+
+def _in_shots(found: PoisonFindings) -> np.ndarray:
+    """Which images have others of the same shot, (n,) bool."""
+    return np.asarray(np.bincount(found.groups)[found.groups] > 1)
 
 
 def _likeness(found: PoisonFindings) -> np.ndarray | list[None]:

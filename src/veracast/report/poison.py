@@ -191,6 +191,9 @@ def _facts(record: Record, verdicts: pl.DataFrame, patches: pl.DataFrame) -> lis
         Fact("Patches that recur", text.MISSING if unknown else f"{patches.height:,}", which),
         _false_alarms(record),
     ]
+    if counts.get("in_shots"):
+        shots = text.plural(int(counts["shots"]), "shot")
+        found.append(Fact("Frames of one shot", f"{counts['in_shots']:,}", f"in {shots}, each of which counts once"))
     if counts.get("ratio") is not None:
         found.append(Fact("Agreement left", text.decimal(counts["ratio"]), "1 is what chance gives"))
     given = "as it was given" if counts.get("encoder_trained") is False else ""
