@@ -85,6 +85,17 @@ def test_a_patch_with_an_effect_takes_everybody_to_where_its_own_images_are() ->
     assert found.holds(EffectConfig())
 
 
+def test_of_fewer_images_than_neighbours_most_must_be_near() -> None:
+    """Three hold it; an image with the patch has two of them among its eight neighbours, or one."""
+    images, holders = held_by(grey(80), ONE_KIND[:3])
+    where = np.flatnonzero(holders)
+    held, others = Held(where, np.tile([6, 6, 4, 4], (3, 1))), np.flatnonzero(~holders)
+    for n, moved in ((2, 1.0), (1, 0.0)):
+        near = np.concatenate([where[:n], others[: 8 - n]])
+        answers = Answers(lambda shown: np.eye(4)[brightness(shown)], lambda shown, near=near: np.where(np.array([_shows(one) for one in shown])[:, None], near, others[:8]))  # type: ignore[misc]  # fmt: skip
+        assert effect_of(answers, images, brightness(images), holders, PATCH, held, rng=np.random.default_rng(0)).moved == moved  # fmt: skip
+
+
 def test_a_patch_that_does_nothing_moves_nobody_though_its_images_are_alike() -> None:
     """A logo on one kind of image: its images have a cluster, and pasting it elsewhere changes nothing."""
     images, holders = held_by(grey(80), ONE_KIND)

@@ -3,11 +3,11 @@
 Two questions, and both must be answered with yes.
 
 *Does it move images?* The patch is pasted at random places on images that do not hold it, drawn evenly from all clusters but those in which
-holders are frequent, if there are any. An encoder that follows the patch takes them to the images that hold it: these are then far more of their nearest
-neighbours than their share of the set. Any patch covers something and moves a few images; how many is asked with pieces of other images,
-and of the images that hold it, from beside the patch, since a piece of sky leads to airplanes without anybody's doing. (Where the neighbours
-hold the patch tells a weak backdoor from chance better than which clusters they are in, and rearranged copies of the patch would be the
-wrong peer: an encoder that had learnt a trigger of coloured cells followed its turned and recoloured copies just as well, docs/log.md.)
+holders are frequent, if there are any. An encoder that follows the patch takes them to the images that hold it: most of their nearest
+neighbours are then such images. Any patch covers something and moves a few images; how many is asked with pieces of other images,
+and of the images that hold it, from beside the patch, since a piece of sky leads to airplanes without anybody's doing. (A fourth of the neighbours would not do: images with
+a bright patch look alike to an encoder that never saw one. Rearranged copies of the patch would be the wrong peer: an encoder that had learnt a trigger of
+coloured cells followed its turned and recoloured copies just as well. docs/decisions/0012)
 
 *Are its images of one kind without it?* A backdoor leads to what its images show. With the patch hidden, and all else that stays the same
 among them, its images lie where their pictures belong: those of a planted class together, those of a logo like everybody else. How far their
@@ -30,7 +30,7 @@ from veracast.poison.matching import Patch
 
 OFTEN = 2.0  # times as many holders as others make a cluster theirs
 RARE = 0.01  # and at least this share of all holders more
-AMONG = 0.17  # share of an image's neighbours that hold the patch, beyond their share of the set, which makes it moved
+AMONG = 0.5  # share of an image's neighbours (or of all that hold the patch, if they are fewer) that must hold it, for the image to be moved
 MOST = 0.95  # of the pieces of other images, that move no more than what is taken for chance
 FIXED = (
     0.5  # of the deviation among others, under which a pixel of the images that hold a patch belongs to what they share
@@ -86,8 +86,8 @@ class Apart(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """clusters: those of the images that hold the patch, fullest first. moved: share of `images` images from elsewhere among whose neighbours
-    these are many once the patch is on them, with its interval; by_windows: what MOST of the pieces of other images, and of those beside the
+    """clusters: those of the images that hold the patch, fullest first. moved: share of `images` images from elsewhere most of whose
+    neighbours these are once the patch is on them, with its interval; by_windows: what MOST of the pieces of other images, and of those beside the
     patch, at most moved there. apart: how its images lie without it."""
 
     clusters: tuple[int, ...]
@@ -115,10 +115,11 @@ def effect_of(answers: Answers, images: UInt8[np.ndarray, "n h w 3"], own: Int[n
         return Effect(theirs, 0.0, Interval(0.0, 0.0), 0.0, len(elsewhere), apart)
     chosen = np.sort(elsewhere[evenly(own[elsewhere], config.images, rng=rng)])
     shown, places = np.asarray(images[chosen]), rng.random((len(chosen), 2))
-    many = AMONG + holders.mean()
 
     def moved(one: Patch) -> float:
-        return float((holders[answers.near(pasted(shown, one, places))].mean(axis=1) > many).mean())
+        near = answers.near(pasted(shown, one, places))
+        most = AMONG * min(near.shape[1], int(holders.sum()))
+        return float((holders[near].sum(axis=1) > most).mean())
 
     windows = [*_windows(images, elsewhere, patch, config.windows, rng), *_beside(images, held, patch, config.windows, rng)]  # fmt: skip
     by_windows = float(np.quantile([moved(one) for one in windows], MOST, method="lower"))
