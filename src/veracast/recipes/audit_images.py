@@ -31,7 +31,7 @@ from PIL import Image
 
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, NotMeasuredError
-from veracast.core.files import cache_folder, code_digest
+from veracast.core.files import cache_folder, code_behind, code_digest
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Finding, Record, RunWriter
 from veracast.core.schemas import PATCHES, RETRAINED
@@ -294,7 +294,8 @@ def _trained(pixels: np.ndarray, kept: np.ndarray | None, digest: str, config: C
     settings = replace(config.train, threads=config.threads or torch.get_num_threads())
     decides = {key: value for key, value in to_dict(settings).items() if key not in RUNNING}
     which = [] if kept is None else [hashlib.sha256(kept.tobytes()).hexdigest()]
-    facts = json.dumps([digest, decides, config.seed, code_digest("models", "poison"), *which], sort_keys=True)
+    code = code_digest(*code_behind("poison/ssl.py", within=("poison", "models")))
+    facts = json.dumps([digest, decides, config.seed, code, *which], sort_keys=True)
     name = f"encoder-{hashlib.sha256(facts.encode()).hexdigest()[:16]}"
     place = work / name
     if kept is not None:
