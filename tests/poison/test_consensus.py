@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from veracast.core.errors import ConfigError
-from veracast.poison.consensus import Consensus, ConsensusConfig, blocks_of, consensus
+from veracast.poison.consensus import Agreement, Consensus, ConsensusConfig, blocks_of, consensus
 
 BLOCK = np.random.default_rng(5).integers(0, 256, (5, 5, 3), dtype=np.uint8)
 EVERY = ConsensusConfig(step=1)
@@ -88,3 +88,21 @@ def test_windows_of_one_group_count_once_and_not_for_each_other() -> None:
     assert np.array_equal(alone.n_in, same.n_in) and np.array_equal(alone.n_flip, same.n_flip)
     one, _ = consensus(made, EVERY, groups=np.zeros(12, dtype=np.int64))
     assert not one.n_in.any()
+
+
+@pytest.mark.parametrize("groups", [None, np.arange(30) // 2])
+def test_what_is_taken_out_neither_asks_nor_answers(groups: np.ndarray | None) -> None:
+    made = windows(30, {k: (k % 4, k % 3) for k in range(0, 30, 4)})
+    gone = np.isin(np.arange(30), [0, 4, 5, 11, 28])  # of some groups one of two windows, of one group both
+    agreement = Agreement(made, EVERY, groups=groups)
+    agreement.take_out(gone)
+    agreement.take_out(gone | (np.arange(30) == 8))
+    left = np.flatnonzero(~gone & (np.arange(30) != 8))
+    fresh = consensus(made[left], EVERY, groups=None if groups is None else groups[left])
+    for one, other in zip(agreement.now(), fresh, strict=True):
+        asks = np.lexsort((one.window, one.left, one.top))
+        again = np.lexsort((other.window, other.left, other.top))
+        assert np.array_equal(one.window[asks], left[other.window[again]])
+        assert np.array_equal(one.n_in[asks], other.n_in[again]) and np.array_equal(one.n_flip[asks], other.n_flip[again])  # fmt: skip
+    agreement.take_out(np.ones(30, dtype=bool))
+    assert len(agreement.now()[0].z) == 0

@@ -11,7 +11,7 @@ from PIL import Image
 
 from veracast.core.errors import ConfigError
 from veracast.poison.attacks import Attack, Planted, paste, plant, through_jpeg, trigger
-from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
+from veracast.poison.consensus import Agreement, ConsensusConfig
 from veracast.poison.demo_images import demo_images
 from veracast.poison.find import (
     FindConfig,
@@ -202,11 +202,11 @@ def test_frames_of_one_shot_recur_and_are_no_recurrence(planted: Planted, monkey
     shot = overlay(PICTURES.images, None, Overlay(kind="duplicates", share=0.1, group_images=40))
     seen: list[np.ndarray] = []
 
-    def agree(windows: np.ndarray, config: ConsensusConfig, *, groups: np.ndarray) -> tuple[Consensus, Consensus]:
+    def agree(windows: np.ndarray, config: ConsensusConfig, *, groups: np.ndarray) -> Agreement:
         seen.append(groups)
-        return consensus(windows, config, groups=groups)
+        return Agreement(windows, config, groups=groups)
 
-    monkeypatch.setattr("veracast.poison.find.consensus", agree)
+    monkeypatch.setattr("veracast.poison.find.Agreement", agree)
     found = find_patch_poisons(shot.images, seeing(planted, takes_over=True), FIND)
     assert found.patches == () and np.bincount(found.groups).max() == 40
     assert len(np.unique(found.groups[shot.carries])) == 1

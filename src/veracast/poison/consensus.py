@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 
 from veracast.core.errors import ConfigError
 
@@ -74,7 +74,7 @@ def blocks_of(windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig, *,
     if size > edge:
         raise ConfigError([f"block_px {size} does not fit windows of {edge}"])
     top, left = (grid.ravel() for grid in np.mgrid[0 : edge - size + 1 : step, 0 : edge - size + 1 : step])
-    cut = [windows[:, y : y + size, x : x + size].reshape(n, -1) for y, x in zip(top, left, strict=True)]
+    cut = [windows[:, y : y + size, x : x + size].reshape(n, 3 * size**2) for y, x in zip(top, left, strict=True)]
     vectors = np.stack(cut).astype(np.float32)
     vectors -= vectors.mean(axis=2, keepdims=True)
     length = np.linalg.norm(vectors, axis=2, keepdims=True)
@@ -87,35 +87,72 @@ def consensus(windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig = C
 
     groups: windows of one group (frames of one shot) count once, and not for each other. Time grows with n^2.
     """
-    codes = np.arange(len(windows)) if groups is None else np.unique(groups, return_inverse=True)[1]
-    order = np.argsort(codes, kind="stable")
-    windows_by_group, starts = windows[order], np.searchsorted(codes[order], np.arange(codes.max(initial=-1) + 1))
-    asking = blocks_of(windows, config, step=config.step)
-    place, window = np.nonzero(asking.vectors.any(axis=2))
-    vectors = asking.vectors[place, window]
-    own = codes[window]
-    n_in = _sharing(vectors, own, blocks_of(windows_by_group, config), starts, config.likeness)
-    found = []
-    for turned in (windows_by_group[:, :, ::-1], windows_by_group[:, ::-1]):
-        n_flip = _sharing(vectors, own, blocks_of(turned, config), starts, config.likeness)
-        z = (n_in - n_flip) / np.sqrt(n_in + n_flip + 1)
-        found.append(Consensus(window, asking.left[place], asking.top[place], n_in, n_flip, z))
-    return found[0], found[1]
+    return Agreement(windows, config, groups=groups).now()
+
+
+class Agreement:
+    """The consensus of windows (n, w, w, 3), and of those that are left when some are taken out: only what these held is counted again."""
+
+    def __init__(self, windows: UInt8[np.ndarray, "n w w 3"], config: ConsensusConfig = ConsensusConfig(), *, groups: Int[np.ndarray, " n"] | None = None) -> None:  # fmt: skip
+        self.windows, self.config = windows, config
+        self._codes = np.arange(len(windows)) if groups is None else np.unique(groups, return_inverse=True)[1]
+        self._left = np.ones(len(windows), dtype=bool)
+        asking = blocks_of(windows, config, step=config.step)
+        place, window = np.nonzero(asking.vectors.any(axis=2))
+        self._asking = _Asking(asking.vectors[place, window], window, asking.left[place], asking.top[place])
+        self._counts = self._sharing(self._left)
+
+    def take_out(self, gone: Bool[np.ndarray, " n"]) -> None:
+        """Windows that neither ask nor answer any more."""
+        touched = self._left & np.isin(self._codes, self._codes[gone & self._left])
+        asks = ~gone[self._asking.window]
+        self._asking = _Asking(*(part[asks] for part in self._asking))
+        before, self._left = self._sharing(touched), self._left & ~gone
+        after = self._sharing(touched & ~gone)
+        self._counts = [count[asks] - old + new for count, old, new in zip(self._counts, before, after, strict=True)]
+
+    def now(self) -> tuple[Consensus, Consensus]:
+        """Of the windows that are left."""
+        _, window, left, top = self._asking
+        n_in, *turned = self._counts
+        found = [Consensus(window, left, top, n_in, n_flip, (n_in - n_flip) / np.sqrt(n_in + n_flip + 1)) for n_flip in turned]  # fmt: skip
+        return found[0], found[1]
+
+    def _sharing(self, which: Bool[np.ndarray, " n"]) -> list[Int[np.ndarray, " m"]]:
+        """How many groups of some windows, besides its own, hold the like of each asking block: as they are, mirrored, upside down."""
+        chosen = np.flatnonzero(which)
+        order = chosen[np.argsort(self._codes[chosen], kind="stable")]
+        names, starts = np.unique(self._codes[order], return_index=True)
+        own = np.full(int(self._codes.max(initial=-1)) + 1, -1)
+        own[names] = np.arange(len(names))
+        windows, mine = self.windows[order], own[self._codes[self._asking.window]]
+        turns = (windows, windows[:, :, ::-1], windows[:, ::-1])
+        return [_sharing(self._asking.vectors, mine, blocks_of(turned, self.config), starts, self.config.likeness) for turned in turns]  # fmt: skip
+
+
+class _Asking(NamedTuple):
+    """Blocks that ask: vectors (m, size), and where they stand."""
+
+    vectors: np.ndarray
+    window: np.ndarray
+    left: np.ndarray
+    top: np.ndarray
 
 
 def _sharing(vectors: np.ndarray, own: np.ndarray, answering: Blocks, starts: np.ndarray, likeness: float) -> Int[np.ndarray, " m"]:  # fmt: skip
-    """How many groups besides its own hold the like of each asking block: vectors (m, size) of groups own (m,), answering windows in the
-    order of their groups, each of which begins at one of `starts`."""
+    """How many groups besides its own hold the like of each asking block: vectors (m, size) of groups own (m,), -1 for one that does not
+    answer, answering windows in the order of their groups, each of which begins at one of `starts`."""
     found = np.zeros(len(vectors), dtype=np.int64)
     turned = np.ascontiguousarray(answering.vectors.transpose(0, 2, 1))
     at_once = max(1, _AT_ONCE // max(1, turned.shape[2]))
-    for low in range(0, len(found), at_once):
+    for low in range(0, len(found) if turned.shape[2] else 0, at_once):
         mine = vectors[low : low + at_once]
         held = np.zeros((len(mine), turned.shape[2]), dtype=bool)
         for blocks in turned:
             held |= mine @ blocks >= likeness
         if len(starts) < held.shape[1]:
             held = np.logical_or.reduceat(held, starts, axis=1)
-        held[np.arange(len(mine)), own[low : low + at_once]] = False
+        answers = np.flatnonzero(own[low : low + at_once] >= 0)
+        held[answers, own[low : low + at_once][answers]] = False
         found[low : low + at_once] = held.sum(axis=1)
     return found

@@ -27,7 +27,7 @@ from veracast.core.errors import ConfigError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
-from veracast.poison.consensus import Consensus, ConsensusConfig, consensus
+from veracast.poison.consensus import Agreement, Consensus, ConsensusConfig
 from veracast.poison.duplicates import near_duplicates
 from veracast.poison.effect import Answers, Effect, EffectConfig, Held, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
@@ -38,6 +38,7 @@ from veracast.poison.working import at_full_size, factor_for, full_boxes, shrunk
 Kind = Literal["backdoor", "overlay"]
 NEIGHBOURS = 20  # of an image, that tell where it is
 _CELLS = 16_000_000  # cosines held at once
+SCREENED = 6  # blocks that are matched together: the first are most often those of the patch
 QUICK_DECOYS = 4  # of a block, beside its mirror image, before it is looked at closer
 
 
@@ -231,21 +232,21 @@ class _Search:
         """Patches, until none of the blocks that windows agree on grows into one; and how far they agree then."""
         config, found = self.config, list[FoundPatch]()
         with progress.step("search for what recurs", total=config.most_patches) as advance:
-            while True:
-                mine = np.flatnonzero(self.left[looked_at])
-                if not len(mine):
-                    return found, 0.0
-                windows = cut(self.images, looked_at[mine], boxes[mine])
-                agreed = consensus(windows, config.consensus, groups=self.groups[looked_at[mine]])
+            windows = cut(self.images, looked_at, boxes)
+            agreement = Agreement(windows, config.consensus, groups=self.groups[looked_at])
+            while self.left[looked_at].any():
+                agreed = agreement.now()
                 ratio = max(one.ratio(floor=config.consensus.chance_floor) for one in agreed)
-                if len(found) == config.most_patches:
-                    return found, ratio
-                one = self._patch(self._candidates(agreed, windows), ratio)
+                one = (
+                    self._patch(self._candidates(agreed, windows), ratio) if len(found) < config.most_patches else None
+                )
                 if one is None:
                     return found, ratio
                 found.append(one)
                 self.left[one.images] = False
+                agreement.take_out(~self.left[looked_at])
                 advance(1)
+        return found, 0.0
 
     def _candidates(self, agreed: Sequence[Consensus], windows: np.ndarray) -> list[Patch]:
         """The blocks most agreed upon, none like another, of both orders in turn."""
@@ -268,15 +269,13 @@ class _Search:
 
     def _patch(self, candidates: Sequence[Patch], ratio: float) -> FoundPatch | None:
         """What the first of the blocks grows into that becomes a patch; most are pictures, which their decoys match as often."""
-        least = (
-            thresholds(self.images[self.left], candidates, decoys_each=QUICK_DECOYS, groups=self.groups[self.left])
-            if candidates
-            else []
-        )
-        for block in (block for block, found in zip(candidates, least, strict=True) if found is not None):
-            grown = self._grown(block)
-            if grown is not None:
-                return self._judged(*grown, ratio)
+        for low in range(0, len(candidates), SCREENED):
+            some = candidates[low : low + SCREENED]
+            least = thresholds(self.images[self.left], some, decoys_each=QUICK_DECOYS, groups=self.groups[self.left])
+            for block in (block for block, found in zip(some, least, strict=True) if found is not None):
+                grown = self._grown(block)
+                if grown is not None:
+                    return self._judged(*grown, ratio)
         return None
 
     def _grown(self, block: Patch) -> tuple[Patch, Matches, Threshold] | None:

@@ -217,7 +217,10 @@ def _likeness(images: torch.Tensor, stack: _Stack) -> torch.Tensor:
     mean = F.conv2d(centred.sum(dim=1, keepdim=True), stack.masks) / stack.counts
     spread = F.conv2d((centred**2).sum(dim=1, keepdim=True), stack.masks) / stack.counts - mean**2
     length = (spread.clamp_min(LEAST_CONTRAST**2) * stack.counts).sqrt()
-    return F.conv2d(centred, stack.pixels) / length[:, stack.mask]
+    found = F.conv2d(centred, stack.pixels)
+    if len(stack.masks) == 1:
+        return found.div_(length)
+    return found.div_(length[:, stack.mask])
 
 
 def _fits(patch: Patch, images: np.ndarray) -> bool:

@@ -246,6 +246,7 @@ class _Bench:
         self.trials = trials_of(config)
         self.pictures = pictures_digest(pool.images)
         self.places: dict[tuple[Trial, str], Path] = {}
+        self.digests: dict[tuple[Row | None, str | None, bool], str] = {}
         self.sets: dict[Trial, tuple[Path, str]] = {}
 
     def draw(self, trial: Trial) -> TrialSet:
@@ -278,13 +279,20 @@ class _Bench:
         find, (kind, rest) = to_dict(self.config.find), name.split(" ", 1)
         facts: list[Any] = [self.planted(trial)[1], trial.seed]
         if kind == "success":
-            code = code_behind("poison/trials.py", within=("poison", "models"))
-            return [*facts, asdict(trial), self.pictures, self.flagged(trial), code_digest(*code, "poison/tally.py")]
+            return [*facts, asdict(trial), self.pictures, self.flagged(trial), self.code(None, None, success=True)]
         row = next((row for row in ROWS if row.name == rest), None) if kind == "row" else None
         locator = row.locator if row else rest
         if row is None or row.route != "consensus":
             find = {key: find[key] for key in ("mask", "sample") if locator}
-        return [*facts, find, code_digest(*behind(row, locator), "poison/tally.py")]
+        return [*facts, find, self.code(row, locator)]
+
+    def code(self, row: Row | None, locator: str | None, *, success: bool = False) -> str:
+        """Digest of what decides a piece of a kind; read once, for progress asks for it all the time."""
+        kind = (row, locator, success)
+        if kind not in self.digests:
+            files = code_behind("poison/trials.py", within=("poison", "models")) if success else behind(row, locator)
+            self.digests[kind] = code_digest(*files, "poison/tally.py")
+        return self.digests[kind]
 
     def flagged(self, trial: Trial) -> list[int] | None:
         """Images that the audit flagged; None where it has not looked yet."""
