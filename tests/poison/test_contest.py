@@ -60,7 +60,7 @@ def test_oracle_windows_meet_every_patch_and_random_ones_seldom(given: Scene) ->
     windows, met = localise(given, ORACLE)
     mine = given.poisoned[given.sample]
     assert (met.hit, met.n, len(windows.boxes)) == (1.0, int(mine.sum()), 120)
-    assert met.iou == pytest.approx(64 / 100, abs=0.02)  # 8 x 8 inside 10 x 10
+    assert met.iou == pytest.approx(64 / 144, abs=0.02)  # 8 x 8 inside 12 x 12
     assert localise(given, RANDOM)[1].hit < 0.5
     fewer = only_planted(given)
     assert fewer.sample.tolist() == given.sample[mine].tolist() and localise(fewer, ORACLE)[1].n == met.n

@@ -30,7 +30,7 @@ from veracast.poison.overlays import Overlay, overlay
 from veracast.poison.working import shrunk
 
 COUNT = 400
-FIND = FindConfig(mask=MaskConfig(stride=11), candidates=12)
+FIND = FindConfig(mask=MaskConfig(stride=7), candidates=12)
 PICTURES = demo_images(7, count=COUNT)
 ATTACK = Attack(rate=0.08, target=3)
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -102,17 +102,14 @@ def test_two_triggers_are_found_one_after_the_other() -> None:
     planted = plant(PICTURES.images, PICTURES.labels, [ATTACK, Attack(rate=0.06, target=5, seed=4)])
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), FIND)
     by_patch = sorted(np.bincount(planted.attack[one.images] + 1, minlength=3).tolist() for one in found.backdoors)
-    assert by_patch == [
-        [0, 32, 0],
-        [1, 0, 22],
-    ]  # clean, first trigger, second: of 24 two are missed, and a clean one is flagged
+    assert by_patch == [[0, 0, 21], [0, 32, 0]]  # clean, first trigger, second: of 24 three are missed
 
 
 def test_a_sample_is_masked_and_all_are_matched(planted: Planted) -> None:
     config = FindConfig(mask=FIND.mask, candidates=12, sample=250)
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
     assert len(found.looked_at) == 250 and found.maps.shape == (250, 32, 32)
-    assert overlap(found, planted) == (1.0, 1.0)
+    assert overlap(found, planted) == (31 / 32, 1.0)
     again = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
     assert np.array_equal(found.looked_at, again.looked_at) and np.array_equal(found.scores, again.scores)
 
@@ -126,9 +123,9 @@ def test_the_nearest_are_those_of_highest_cosine(monkeypatch: pytest.MonkeyPatch
 
 
 def test_windows_of_several_sizes_are_compared_where_they_overlap(planted: Planted) -> None:
-    config = FindConfig(mask=MaskConfig(stride=11, windows_px=(8, 12)), candidates=12)
+    config = FindConfig(mask=MaskConfig(stride=7, windows_px=(8, 12)), candidates=12)
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
-    assert len(np.unique(found.windows[:, 2])) == 2 and overlap(found, planted) == (26 / 32, 1.0)
+    assert len(np.unique(found.windows[:, 2])) == 2 and overlap(found, planted) == (1.0, 1.0)
 
 
 def test_faults_of_the_config_are_told_together() -> None:
@@ -142,8 +139,8 @@ def test_sizes_are_the_same_share_of_larger_images_and_stay_in_smaller_ones() ->
         assert find_config_for(edge, FIND) == Fitted(FIND, 1)
     found = find_config_for(224)  # the working copy has 56 px, 1.75 times 32
     mask, blocks = found.config.mask, found.config.consensus
-    assert (found.factor, mask.edge_px, mask.stride, mask.windows_px) == (4, 70, 21, (18,))
-    assert (blocks.block_px, blocks.step, found.config.reach_px, found.config.grow_px) == (9, 4, 14, (-2, 0, 2))
+    assert (found.factor, mask.edge_px, mask.stride, mask.windows_px) == (4, 49, 21, (21,))
+    assert (blocks.block_px, blocks.step, found.config.reach_px, found.config.grow_px) == (9, 5, 14, (-2, 0, 2))
     unscaled = (FIND.sample, FIND.effect, FIND.consensus.likeness, FIND.mask.effect)
     fitted = find_config_for(224, FIND).config
     assert (fitted.sample, fitted.effect, fitted.consensus.likeness, fitted.mask.effect) == unscaled
@@ -157,7 +154,7 @@ def test_sizes_are_the_same_share_of_larger_images_and_stay_in_smaller_ones() ->
     assert find_config_for(224, FindConfig(grow_px=(0,), mask=MaskConfig(stride=0))).config.mask.stride == 0
 
 
-@pytest.mark.parametrize(("edge", "token", "wide", "stride"), [(224, 16, 80, 16), (224, 14, 70, 14), (224, 8, 72, 16), (224, 32, 96, 32), (32, 4, 12, 4), (384, 16, 128, 32)])  # fmt: skip
+@pytest.mark.parametrize(("edge", "token", "wide", "stride"), [(224, 16, 64, 16), (224, 14, 56, 14), (224, 8, 56, 16), (224, 32, 64, 32), (32, 4, 8, 4), (384, 16, 96, 32)])  # fmt: skip
 def test_masks_of_a_vision_transformer_hide_whole_tokens(edge: int, token: int, wide: int, stride: int) -> None:
     mask = find_config_for(edge, FindConfig(mask=MaskConfig(token_px=token))).config.mask
     assert (mask.edge_px, mask.stride) == (wide, stride)
@@ -188,7 +185,7 @@ def test_a_patch_on_large_images_is_found_on_their_working_copy_and_told_in_thei
         return np.concatenate([content(small) * (1 - carries), 3 * carries], axis=1)
 
     found = find_patch_poisons(images, encode, FIND)
-    assert found.maps.shape == (240, 48, 48) and found.windows[:, 2].tolist() == [30] * 240
+    assert found.maps.shape == (240, 48, 48) and found.windows[:, 2].tolist() == [36] * 240
     (one,) = found.backdoors
     assert overlap(found, Planted(images, boxes[:, 0], boxes, (), {})) == (1.0, 1.0)
     assert one.by_image[mine].min() > np.delete(one.by_image, mine).max()
@@ -222,8 +219,8 @@ def test_hits_are_counted_group_by_group_and_flagged_image_by_image(planted: Pla
     located = Located(found.looked_at, found.windows)
     agreed = find_in_windows(planted.images, encode, unit(encode(planted.images)), found.clusters.own, located, Fitted(FIND, 1), groups=groups, seed=0)  # fmt: skip
     (one,), (before,) = agreed.patches, found.patches
-    assert set(one.images) == set(before.images) == set(mine)
-    assert (before.threshold.hits, one.threshold.hits) == (len(mine), len(mine) - 7)
+    assert set(one.images) <= set(before.images) == set(mine) and before.threshold.hits == len(mine)
+    assert one.threshold.hits == len(np.unique(groups[one.images])) < len(one.images)
     groups[mine] = COUNT  # all of them one shot: no recurrence at all
     alone = find_in_windows(planted.images, encode, unit(encode(planted.images)), found.clusters.own, located, Fitted(FIND, 1), groups=groups, seed=0)  # fmt: skip
     assert alone.patches == ()

@@ -31,7 +31,7 @@ class ConsensusConfig:
     block_px: int = 5
     likeness: float = 0.85
     least_contrast: float = 12.0  # deviation of a block, grey levels
-    step: int = 2
+    step: int = 3
     chance_floor: float = 1.5  # z that is never taken for more than chance
 
     def __post_init__(self) -> None:

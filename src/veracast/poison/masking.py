@@ -41,10 +41,10 @@ class MaskConfig:
     transformer's patches, on whose borders all squares begin and end, so that a square hides whole tokens; 1 = anywhere. fill: what a square is
     hidden by. relative: A over its mean over all images, from 30 of them on."""
 
-    edge_px: int = 10
+    edge_px: int = 7
     stride: int = 3
     random: int = 64
-    windows_px: tuple[int, ...] = (10,)
+    windows_px: tuple[int, ...] = (12,)
     effect: Effect = "displacement"
     fill: Fill = "border"
     relative: bool = True
