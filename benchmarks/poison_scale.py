@@ -172,7 +172,7 @@ def main() -> None:
         ).find
         mask = find_config_for(config.edge_px, find).config.mask
         masks = len(squares(config.edge_px, config.edge_px, mask, rng=np.random.default_rng(0)))
-        pasted = config.find.effect.images * (config.find.effect.windows + 1)
+        pasted = config.find.effect.images * (2 * config.find.effect.windows + 1)
         hours = {
             "training": n * config.train.epochs * counted["step"],
             "features": n * counted["forward"],
