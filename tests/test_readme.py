@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 import shlex
 from pathlib import Path
@@ -54,6 +55,33 @@ def test_the_tables_of_the_poison_bench_are_written_from_the_kept_record() -> No
     _, _, rest = README.partition(module.POISON_START)
     found, _, _ = rest.partition(module.POISON_END)
     assert found.strip() == module.poison_tables()
+
+
+def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
+    module = results()
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+
+    def means(**known: float | None) -> dict[str, float | None]:
+        ends = {key: {"": value, "_low": value and value - 0.1, "_high": value} for key, value in known.items()}
+        return {f"{key}{end}": value for key, three in ends.items() for end, value in three.items()}
+
+    def row(group: str, name: str, *, own: bool = False, flagged: int = 0, **known: float | None) -> dict[str, object]:
+        return {"group": group, "row": name, "own": own, "sets_flagged": flagged, "judged": 10, "seconds": 61.4, **means(**known)}  # fmt: skip
+
+    def trial(took: bool, attack: float, after: float) -> dict[str, object]:
+        known = {"attack": attack, "control_attack": 0.05, "retrained_attack": after}
+        return {"group": "main", "took": took, **known, **{f"{who}accuracy": 0.4 for who in ("", "control_", "retrained_")}}  # fmt: skip
+
+    found = {"recall": 1.0, "precision": 0.99, "ap": 0.98, "top": None}
+    kept = {
+        "rows": [row("main", "consensus · masks", own=True, **found), row("exact", "consensus · masks", recall=0.5, precision=None), row("clean", "consensus · masks", flagged=3)],
+        "locators": [{"locator": "masks", **means(hit=0.97, iou=0.6)}],
+        "trials": [trial(True, 0.8, 0.03), trial(True, 0.6, 0.09), trial(False, 0.1, 0.5)],
+    }  # fmt: skip
+    (tmp_path / "poison-small.json").write_text(json.dumps(kept))
+    routes, encoders = (table.splitlines()[2:] for table in module.poison_tables().split("\n\n"))
+    assert routes == ["| **consensus · masks** | .970 [.870, .970] | .600 [.500, .600] | 1.000 [.900, 1.000] | .990 [.890, .990] | .980 [.880, .980] | - | .500, - | 3 of 10 | 61 |"]  # fmt: skip
+    assert encoders == ["| main | 2 of 3 | .400, .400, .400 | .700 (.600 to .800) | .050 (.050 to .050) | .060 (.030 to .090) | +1.0 (-2.0 to +4.0) points |"]  # fmt: skip
 
 
 @pytest.mark.parametrize("line", COMMANDS)

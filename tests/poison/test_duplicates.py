@@ -14,6 +14,7 @@ from veracast.poison.duplicates import (
     TABLES,
     Pairs,
     candidates,
+    likeliest_of_each,
     likeness,
     near_duplicates,
     one_of_each,
@@ -171,3 +172,10 @@ def test_next_to_no_images(count: int) -> None:
 def test_a_likeness_that_is_none_is_refused(least: float) -> None:
     with pytest.raises(ConfigError, match="expected between 0 and 1"):
         near_duplicates(IMAGES[:2], least=least)
+
+
+def test_the_likeliest_stands_for_its_group_the_first_at_a_tie() -> None:
+    groups = np.array([5, 5, 7, 5, 9, 7])
+    index, alike = np.array([0, 1, 2, 3, 5]), np.array([0.7, 0.9, 0.4, 0.9, 0.8])
+    assert index[likeliest_of_each(index, alike, groups)].tolist() == [1, 5]
+    assert likeliest_of_each(index[:0], alike[:0], groups).tolist() == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from veracast.cli.output import poison_benched
 from veracast.core.errors import InputError
 from veracast.core.files import code_digest
 from veracast.core.records import read_table
-from veracast.poison.attacks import Attack
+from veracast.poison import line_up
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
 from veracast.poison.controls import read_controls
 from veracast.poison.masking import Windows
@@ -24,7 +23,7 @@ from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.trials import Challenge, Success, Trial
 from veracast.recipes import bench_poison
-from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of, unseen
+from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of
 
 LOCATORS_FIRST = next(iter(LOCATORS))
 HALF_FOUND = 13  # seed whose planted images are found by half
@@ -199,37 +198,11 @@ def test_the_small_scale_is_what_the_issue_asks_for() -> None:
     assert [t.seed for t in by_group["clean"]] == list(range(21, 31))  # the first ones are controls of the planted
 
 
-def test_unseen_threats_are_changes_of_the_main_one() -> None:
-    attack = Attack(family="cells", edge_px=10, target=7, seed=3)
-    found = unseen(attack)
-    assert all(attacks[0].target == 7 and attacks != (attack,) for attacks in found.values())
-    assert [a.target for a in found["two triggers"]] == [7, 2] and found["rate 0.5 %"][0].rate == 0.005
-    asked = trials_of(_filled(Config(scale="small", groups=("unseen",))))
-    assert [t.line for t in asked] == [f"unseen: {name}" for name in found] and {t.seed for t in asked} == {21}
-    assert [t.threat for t in asked if not t.compressed] == ["blended"]
-
-
-def test_benign_overlays_lie_on_a_fifth_and_the_logo_of_one_class_on_as_many_images_as_a_patch() -> None:
-    asked = trials_of(_filled(Config(scale="small", groups=("overlays",), targets=(3, 6))))
-    shares = {t.threat: t.overlay.share for t in asked if t.overlay}
-    assert shares.pop("logo-one-class") == 0.05 and set(shares.values()) == {0.2} and len(asked) == 6
-    assert {t.overlay.scale for t in asked if t.overlay} == {1.0, 1.5}  # 12 px of 32
-    assert {t.overlay.target for t in asked if t.overlay} == {3} and sum(t.marks for t in asked) == 1
-
-
-def test_cheap_controls_are_thirty_with_the_clean_sets() -> None:
-    trials = trials_of(_filled(Config(scale="small", groups=("clean", "controls"))))
-    by_kind = Counter(t.line for t in trials)
-    assert by_kind == {"clean": 10, "controls: other draws": 10, "controls: generated": 5, "controls: generated, other draws": 5}  # fmt: skip
-    assert all(t.trained in trials and t.trained.seed != t.seed for t in trials if t.trained)
-    assert len({t.name for t in trials}) == 30 == bench_poison.LEAST_CONTROLS
-    assert {t.source for t in trials if "generated" in t.threat} == {"generated"}
-
-
 def test_false_alarms_are_counted_over_thirty_clean_sets(
     config: Config, judged: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bench_poison, "GENERATED", 250)
+    for module in (bench_poison, line_up):
+        monkeypatch.setattr(module, "GENERATED", 250)
     asked = replace(config, seeds=(14,), groups=("clean", "controls"), clean=2)
     few = run(asked, tmp_path / "few")
     assert [a.name for a in few.artefacts if a.name == "controls"] == []  # six are no rate

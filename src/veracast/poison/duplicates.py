@@ -69,6 +69,14 @@ def one_of_each(groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
     return found
 
 
+def likeliest_of_each(index: Int[np.ndarray, " m"], likeness: Float[np.ndarray, " m"], groups: Int[np.ndarray, " n"]) -> Bool[np.ndarray, " m"]:  # fmt: skip
+    """Which of some images stand for their group: of each the one with the highest likeness, the first at a tie."""
+    order = np.argsort(-likeness, kind="stable")
+    found = np.zeros(len(index), dtype=bool)
+    found[order[np.unique(groups[index[order]], return_index=True)[1]]] = True
+    return found
+
+
 def thumbnails(images: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n 32 32 3"]:
     """What is between black bars, reduced to 32 x 32 pixels, and a little blurred against noise."""
     found = np.empty((len(images), EDGE_PX, EDGE_PX, 3), dtype=np.uint8)

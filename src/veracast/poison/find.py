@@ -28,7 +28,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Agreement, Consensus, ConsensusConfig
-from veracast.poison.duplicates import near_duplicates
+from veracast.poison.duplicates import likeliest_of_each, near_duplicates
 from veracast.poison.effect import Answers, Effect, EffectConfig, Held, effect_of
 from veracast.poison.masking import Encode, MaskConfig, activation_maps, best_windows, unit
 from veracast.poison.matching import Matches, Patch, Threshold, correlation, match, threshold, thresholds
@@ -204,8 +204,7 @@ def find_in_windows(
     working copy. groups: frames of one shot, whose recurrences count once (duplicates.py); None = every image for itself."""
     config, factor = fitted
     groups = np.arange(len(images)) if groups is None else groups
-    answers = Answers(lambda shown: unit(encode(shown)), lambda shown: nearest(features, unit(encode(shown))))
-    search = _Search(images, factor, own, groups, answers, config, seed)
+    search = _Search(images, factor, own, groups, answers_of(encode, features), config, seed)
     patches, ratio = search.run(located.images, located.boxes, progress)
     return Agreed(tuple(patches), ratio)
 
@@ -237,9 +236,9 @@ class _Search:
             while self.left[looked_at].any():
                 agreed = agreement.now()
                 ratio = max(one.ratio(floor=config.consensus.chance_floor) for one in agreed)
-                one = (
-                    self._patch(self._candidates(agreed, windows), ratio) if len(found) < config.most_patches else None
-                )
+                if len(found) == config.most_patches:
+                    return found, ratio
+                one = self._patch(self._candidates(agreed, windows), ratio)
                 if one is None:
                     return found, ratio
                 found.append(one)
@@ -288,9 +287,8 @@ class _Search:
                 return None
             matches, least = hit
             own_size = matches.boxes[:, 2] == patch.mask.shape[1]
-            mine = self._one_of_each(
-                np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size), matches
-            )
+            hits = np.flatnonzero((matches.likeness >= least.likeness) & self.left & own_size)
+            mine = hits[likeliest_of_each(hits, matches.likeness[hits], self.groups)]
             better = reconstruct(self.images[mine], matches.boxes[mine], reach, bridge_px=self.config.bridge_px)
             if better is None:
                 return None
@@ -304,21 +302,25 @@ class _Search:
         least = threshold(self.images[self.left], asked, patch, grow_px=grow, groups=self.groups[self.left])
         return None if least is None or least.hits < self.config.least_images else (matches, least)
 
-    def _one_of_each(self, index: np.ndarray, matches: Matches) -> np.ndarray:
-        """Of images (m,) the one of each group that is most like the patch."""
-        order = index[np.argsort(-matches.likeness[index], kind="stable")]
-        return np.sort(order[np.unique(self.groups[order], return_index=True)[1]])
-
     def _judged(self, patch: Patch, matches: Matches, least: Threshold, ratio: float) -> FoundPatch:
-        mine = np.flatnonzero((matches.likeness >= least.likeness) & self.left)
-        holders = matches.likeness >= least.likeness
-        likeness = matches.likeness
+        likeness, holders = matches.likeness, matches.likeness >= least.likeness
+        mine = np.flatnonzero(holders & self.left)
         patch, boxes = at_full_size(self.full, patch, mine, matches.boxes[mine], likeness[mine], self.factor)
-        once = np.isin(mine, self._one_of_each(mine, matches))
-        held = Held(mine[once], boxes[once])
+        held = held_once(mine, boxes, likeness[mine], self.groups)
         effect = effect_of(self.answers, self.full, self.own, holders, patch, held, self.config.effect, rng=stream(self.seed, "poison", "effect"))  # fmt: skip
         kind: Kind = "backdoor" if effect.holds(self.config.effect) else "overlay"
         return FoundPatch(kind, patch, mine, boxes, likeness[mine], least, ratio, effect, likeness)
+
+
+def answers_of(encode: Encode, features: Float[np.ndarray, "n dim"]) -> Answers:
+    """An encoder's answers beside a set whose features, of length 1, are known."""
+    return Answers(lambda shown: unit(encode(shown)), lambda shown: nearest(features, unit(encode(shown))))
+
+
+def held_once(images: np.ndarray, boxes: np.ndarray, likeness: np.ndarray, groups: np.ndarray) -> Held:
+    """Where a patch is held, frames of one shot once."""
+    once = likeliest_of_each(images, likeness, groups)
+    return Held(images[once], boxes[once])
 
 
 def nearest(known: Float[np.ndarray, "n dim"], asked: Float[np.ndarray, "m dim"], *, k: int = NEIGHBOURS) -> Int[np.ndarray, "m k"]:  # fmt: skip

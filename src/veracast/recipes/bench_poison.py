@@ -45,7 +45,7 @@ from veracast.poison.contest import (
 )
 from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig
-from veracast.poison.overlays import KINDS, LOGO, Kind, Overlay
+from veracast.poison.line_up import GENERATED, line_up
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.tally import beside, mean_line, row_line, scores_of
 from veracast.poison.trials import (
@@ -70,9 +70,7 @@ TRAIN_S = 1.5e-3  # of CPU for an image and epoch
 ROW_S = {"activation clustering, by silhouette": 2e-3, "consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
 LOCATE_S, SUCCESS_S = 15e-3, 5e-3
 """Rough cost for the budget that is printed first, in CPU-seconds for an image: of rows, of an image whose windows are located, of attack success."""
-REDRAWN, GENERATED = 100, 2000  # seed of another draw less its encoder's; images of a generated control
 LEAST_CONTROLS = 30  # clean sets, before a rate of false alarms is quoted
-OVERLAID = 0.2  # share of a set that a benign overlay lies on
 
 
 @dataclass(frozen=True)
@@ -179,61 +177,11 @@ def _pool(config: Config, source: Source | None = None) -> Pool:
     )
 
 
-def unseen(attack: Attack) -> dict[str, tuple[Attack, ...]]:
-    """Threats that no threshold was fixed on, each a change of the main attack."""
-    other = replace(attack, target=(attack.target + 5) % 10, seed=attack.seed + 1)
-    return {
-        "gradient": (replace(attack, family="gradient"),),
-        "symmetric": (replace(attack, family="symmetric"),),
-        "stripes": (replace(attack, family="stripes"),),
-        "5 px": (replace(attack, edge_px=5),),
-        "blended": (replace(attack, paste="blended"),),
-        "rate 1 %": (replace(attack, rate=0.01),),
-        "rate 0.5 %": (replace(attack, rate=0.005),),
-        "fixed place": (replace(attack, place="fixed"),),
-        "two triggers": (attack, other),
-    }
-
-
 def trials_of(config: Config) -> list[Trial]:
-    """All sets of a filled config, those whose encoders are controls among the first."""
+    """All sets of a filled config."""
     plain = Trial("clean", config.seeds[0], images=config.images, source=SCALES[config.scale].source)
-
-    def attack(seed: int, target: int) -> Attack:
-        return Attack(config.family, config.edge_px, config.rate, target, seed=10 * seed + target)
-
-    def trial(group: Group, seed: int, *attacks: Attack, threat: str = "") -> Trial:
-        compressed = not attacks or any(one.paste == "jittered" for one in attacks)
-        return replace(plain, group=group, seed=seed, attacks=attacks, threat=threat, compressed=compressed)
-
-    planted = [trial("main", seed, attack(seed, target)) for seed in config.seeds for target in config.targets]
-    one_each = [(seed, config.targets[k % len(config.targets)]) for k, seed in enumerate(config.seeds)]
-    exact = [trial("exact", seed, replace(attack(seed, target), paste="exact")) for seed, target in one_each]
-    last = max(config.seeds)
-    seeds = [*config.seeds, *range(last + 1, last + 1 + config.clean)][: config.clean]
-    clean = [trial("clean", seed) for seed in seeds]
-    first, target = config.seeds[0], config.targets[0]
-    others = [trial("unseen", first, *attacks, threat=name) for name, attacks in unseen(attack(first, target)).items()]
-    overlays = [replace(plain, group="overlays", threat=kind, overlay=_overlay(kind, config)) for kind in KINDS]
-    by_group = {"main": planted, "clean": clean, "exact": exact, "controls": _controls(clean, max(seeds)), "overlays": overlays, "unseen": others}  # fmt: skip
-    return [one for group, trials in by_group.items() if group in config.groups for one in trials]
-
-
-def _controls(clean: Sequence[Trial], last: int) -> list[Trial]:
-    """Clean sets that cost little: other draws for the encoders of clean sets, and generated pictures, with encoders of their own and without."""
-    redrawn = [replace(one, group="controls", threat="other draws", seed=one.seed + REDRAWN, trained=one) for one in clean]  # fmt: skip
-    kind = replace(clean[0], group="controls", threat="generated", source="generated", images=GENERATED)
-    drawn = [replace(kind, seed=last + k) for k in range(1, 1 + (len(clean) + 1) // 2)]
-    others = [replace(one, threat="generated, other draws", seed=one.seed + REDRAWN, trained=one) for one in drawn]
-    return [*redrawn, *drawn, *others]
-
-
-def _overlay(kind: Kind, config: Config) -> Overlay:
-    """A logo of one class is as large as the patch and lies on as many images, the others have their usual size and lie on a fifth."""
-    usual = Overlay(kind, share=OVERLAID, target=config.targets[0], seed=config.seeds[0])
-    if kind != "logo-one-class":
-        return usual
-    return replace(usual, share=config.rate, scale=config.edge_px / (LOGO * config.find.for_px))
+    main = Attack(config.family, config.edge_px, config.rate)
+    return line_up(config.groups, main, plain, seeds=config.seeds, targets=config.targets, clean=config.clean)
 
 
 class _Bench:
