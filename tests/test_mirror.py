@@ -9,6 +9,8 @@ SOURCE, TESTS = ROOT / "src" / "veracast", ROOT / "tests"
 NO_CODE = {
     "core/protocols.py",
     "core/schemas.py",
+    "core/trajectories.py",
+    "agents/simulator.py",
     "data/readers/protocol.py",
     "data/schema.py",
     "__main__.py",

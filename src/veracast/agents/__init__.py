@@ -1,0 +1,1 @@
+"""The agent audit: simulators, planted canary backdoors, honest scores, detectors for data, adapters, models and run time."""
