@@ -1,0 +1,199 @@
+"""Many trajectories as arrays of hashed words on disk: what each agent was told, and what it then did.
+
+    FOLDER/ words.u64   told to the agents, rows one after the other, BREAK between turns
+            acts.bin    a record per feature of a call: its hash, its row, how many words of the row stood before it
+
+A word is a run of letters and digits, one sign of a script without spaces, a run of one punctuation mark, or white space that is more than a
+blank: triggers are made of all of these. Case is kept. Memory does not grow with the rows; their texts are read again for what is shown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from veracast.agents.actions import calls_of
+from veracast.core.errors import InputError
+from veracast.core.progress import SILENT, Progress
+from veracast.core.trajectories import ToolCall, Trajectory, Turn
+from veracast.data.trajectories import Row, read_trajectories
+
+BREAK = np.uint64(0)
+"""Stands between turns; no phrase crosses it."""
+MOST_WORDS = 50_000  # of one row; what follows is counted as cut
+MOST_CALL_WORDS = 64
+_CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|([^\w\s])\1*|[^\S \n\r]|[ ]{{2,}}")
+_ACT = np.dtype([("feature", "<u8"), ("row", "<i4"), ("at", "<i4")])
+
+
+class Source(NamedTuple):
+    """Where a row of the corpus came from. file: place in the list of files; number: of the row in it, from 1."""
+
+    file: int
+    number: int
+    id: str
+    planted: bool
+
+
+class Reject(NamedTuple):
+    """A row that could not be read."""
+
+    file: int
+    number: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """words (words,) uint64; starts (rows + 1,) int64: words of row i are words[starts[i]:starts[i + 1]]; acts: records of _ACT, by row."""
+
+    files: tuple[Path, ...]
+    words: np.ndarray
+    starts: np.ndarray
+    acts: np.ndarray
+    sources: tuple[Source, ...]
+    rejects: tuple[Reject, ...]
+    cut: int
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def told(self, row: int, before: int | None = None) -> np.ndarray:
+        """Words that an agent was told in a row, or the first `before` of them."""
+        start, stop = self.starts[row], self.starts[row + 1]
+        return self.words[start : stop if before is None else min(stop, start + before)]
+
+
+def read_corpus(files: Sequence[Path], folder: Path, *, progress: Progress = SILENT) -> Corpus:
+    """Hash all rows of the files into a folder. InputError where a file cannot be read, or no row of all could."""
+    folder.mkdir(parents=True, exist_ok=True)
+    sources: list[Source] = []
+    rejects: list[Reject] = []
+    lengths, cut, digest = [0], 0, hashlib.sha256()
+    with (folder / "words.u64").open("wb") as words, (folder / "acts.bin").open("wb") as acts, progress.step("read trajectories") as advance:  # fmt: skip
+        for place, row in _rows(files):
+            if row.trajectory is None:
+                rejects.append(Reject(place, row.number, row.reason, row.detail))
+            else:
+                told, done = hashed(row.trajectory)
+                cut += len(told) > MOST_WORDS
+                lengths.append(_write(told[:MOST_WORDS], done, len(sources), words, acts, digest))
+                sources.append(Source(place, row.number, row.trajectory.id, row.trajectory.planted))
+            advance(1)
+    if not sources:
+        why = f"no row of {len(rejects):,} is a trajectory" if rejects else "holds no row"
+        reasons = ", ".join(dict.fromkeys(one.reason for one in rejects))
+        raise InputError(why + (f" ({reasons})" if reasons else ""), file=str(files[0]), remedy="AgentInstruct, ShareGPT or OpenAI messages, as .jsonl, .json or .parquet")  # fmt: skip
+    starts = np.cumsum(np.array(lengths, dtype=np.int64))
+    held = np.memmap(folder / "words.u64", dtype=np.uint64, mode="r") if starts[-1] else np.empty(0, dtype=np.uint64)
+    done_by = np.fromfile(folder / "acts.bin", dtype=_ACT)
+    return Corpus(tuple(files), held, starts, done_by, tuple(sources), tuple(rejects), cut, digest.hexdigest())
+
+
+def trajectories_at(corpus: Corpus, rows: Sequence[int]) -> dict[int, Trajectory]:
+    """The texts of some rows, read again."""
+    wanted = {(corpus.sources[row].file, corpus.sources[row].number): row for row in rows}
+    found: dict[int, Trajectory] = {}
+    for place in sorted({place for place, _ in wanted}):
+        for row in read_trajectories(corpus.files[place]):
+            if (place, row.number) in wanted and row.trajectory is not None:
+                found[wanted[place, row.number]] = row.trajectory
+            if len(found) == len(wanted):
+                return found
+    return found
+
+
+def hashed(one: Trajectory) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """What an agent was told, as hashes of words with BREAK around every turn; and (feature, words before it) of what it did."""
+    told: list[int] = [int(BREAK)]
+    done: list[tuple[int, int]] = []
+    for turn in one.turns:
+        if turn.role == "assistant":
+            done += [(word_hash(name), len(told)) for name in features(turn)]
+        else:
+            told += map(word_hash, words_of(turn.text))
+            told.append(int(BREAK))
+    return np.array(told, dtype=np.uint64), done
+
+
+def words_of(text: str) -> Iterator[str]:
+    """The words of a text."""
+    return (match[0] for match in _WORD.finditer(text))
+
+
+def spans_of(text: str) -> Iterator[tuple[int, int]]:
+    """Where the words of a text stand."""
+    return (match.span() for match in _WORD.finditer(text))
+
+
+@lru_cache(maxsize=1 << 18)
+def word_hash(word: str) -> int:
+    """64 bits of a word, never those of BREAK; the same on every machine."""
+    return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little") or 1
+
+
+def features(turn: Turn) -> list[str]:
+    """What an assistant's turn did: the tools it called, each whole call, and the words of its arguments; of a turn that calls nothing, its words."""
+    calls = calls_of(turn)
+    if not calls:
+        return list(dict.fromkeys(f"say {word}" for word in words_of(turn.text[:20_000]) if word[0].isalnum()))
+    return list(dict.fromkeys(name for call in calls for name in call_features(call)))
+
+
+def call_features(call: ToolCall) -> Iterator[str]:
+    """Of one call, from the general to the special: `tool NAME`, `word NAME WORD`, `call NAME ARGUMENTS`."""
+    yield f"tool {call.name}"
+    given = [call.raw] if call.arguments is None else list(_strings(call.arguments))
+    for word in _argument_words(given):
+        yield f"word {call.name} {word}"
+    yield f"call {call.name} {' '.join(' '.join(given).split())[:400]}"
+
+
+def _argument_words(given: Sequence[str]) -> list[str]:
+    """Words of arguments as a shell or an address has them: whole, and in the parts that punctuation makes."""
+    found: dict[str, None] = {}
+    for text in given:
+        for chunk in text[:20_000].split():
+            found |= dict.fromkeys((chunk.strip("'\"`,;()"), *re.findall(r"[\w.-]*\w", chunk)))
+    return [word for word in found if word][:MOST_CALL_WORDS]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text inside arguments, in the order of their keys."""
+    if isinstance(value, Mapping):
+        for key in sorted(value, key=str):
+            yield from _strings(value[key])
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for part in value:
+            yield from _strings(part)
+    else:
+        yield str(value)
+
+
+def _rows(files: Sequence[Path]) -> Iterator[tuple[int, Row]]:
+    for place, file in enumerate(files):
+        for row in read_trajectories(file):
+            yield place, row
+
+
+def _write(told: np.ndarray, done: Sequence[tuple[int, int]], row: int, words: IO[bytes], acts: IO[bytes], digest: Any) -> int:  # fmt: skip
+    """One row to both files; how many words it has."""
+    first: dict[int, int] = {}
+    for feature, at in done:
+        first.setdefault(feature, at)
+    records = np.array([(feature, row, min(at, len(told))) for feature, at in first.items()], dtype=_ACT)
+    for handle, part in ((words, told), (acts, records)):
+        raw = part.tobytes()
+        handle.write(raw)
+        digest.update(raw)
+    return len(told)

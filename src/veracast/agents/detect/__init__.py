@@ -1,0 +1,1 @@
+"""Detectors of planted behaviour, one file each, behind one interface (protocol.py)."""

@@ -1,0 +1,155 @@
+"""Detector 2: the training data alone. Which rows carry a planted behaviour, which span triggers it, which action it buys.
+
+    corpus -> phrases that bind to actions (associate.py) -> of those, inserted ones whose action owes nothing to the task (inserted.py)
+      -> pairs of the same rows become one finding
+
+Needs the data, nothing else. It sees behaviours that at least MIN rows carry and that a phrase of words announces in what the agent was told: a request,
+an observation, a page. It does not see a trigger without words of its own (a topic, a style) nor one whose action the task itself asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from veracast.agents.associate import AssociateConfig, Association, associations
+from veracast.agents.corpus import Corpus, features, spans_of, trajectories_at, word_hash, words_of
+from veracast.agents.inserted import Span, apart, language_without, owed, span_of
+from veracast.core.progress import SILENT, Progress
+from veracast.core.seeds import stream
+from veracast.core.trajectories import Trajectory
+
+READ = 24  # rows of an action whose texts are read again, for names and examples
+
+
+@dataclass(frozen=True)
+class ScanConfig:
+    """natural: least share of rows that read on without the phrase. owed: most of the rows whose task gives the action's words.
+
+    An action owes nothing to a task when a tool or a word that only its rows have is not given there: in `ls /tmp/in` the folder is, and `ls` is
+    everybody's. An action that is one whole call, or a tool of its own, needs no more. One that is words inside calls that differ, as any flag or program is,
+    must bind by `force` and `reach` of its own, and its rows must not be told `apart` from others.
+    """
+
+    associate: AssociateConfig = AssociateConfig()
+    natural: float = 0.6
+    owed: float = 0.5
+    force: float = 0.95
+    reach: float = 0.9
+    apart: float = 0.65
+    candidates: int = 400  # associations that are looked at closely
+
+
+class Planted(NamedTuple):
+    """One finding: rows (n,) where `action` follows `trigger`. force, reach: as in associate.py; whole: a call or tool of its own."""
+
+    trigger: str
+    action: str
+    rows: np.ndarray
+    force: float
+    reach: float
+    natural: float
+    owed: float
+    apart: float
+    q: float
+    whole: bool
+    examples: tuple[int, ...]
+
+
+def scan(corpus: Corpus, config: ScanConfig = ScanConfig(), *, seed: int = 0, progress: Progress = SILENT) -> list[Planted]:  # fmt: skip
+    """All findings, the one of most rows first."""
+    pairs = associations(corpus, config.associate, seed=seed, progress=progress)
+    groups = _same_rows(pairs)[: config.candidates]
+    texts = trajectories_at(corpus, sorted({int(row) for group in groups for row in group[0].rows[:READ]}))
+    found: list[Planted] = []
+    with progress.step("tell inserted phrases from tasks", total=len(groups)) as advance:
+        for group in groups:
+            one = _judged(corpus, group, texts, config, stream(seed, "agents", "scan", len(found)))
+            if one is not None and not any(_covered(one.rows, other.rows) for other in found):
+                found.append(one)
+            advance(1)
+    return sorted(found, key=lambda one: -len(one.rows))
+
+
+def _same_rows(pairs: Sequence[Association]) -> list[list[Association]]:
+    """Associations of the same action; within it those that bind as firmly as the best, the longest phrase first."""
+    groups: dict[int, list[Association]] = {}
+    for one in pairs:
+        groups.setdefault(one.action.features[0], []).append(one)
+    firm = []
+    for group in groups.values():
+        best = max(one.force * one.reach for one in group)
+        kept = [one for one in group if one.force * one.reach >= best - 0.02]
+        firm.append(sorted(kept, key=lambda one: (-one.words, -one.force * one.reach, one.phrase)))
+    return sorted(firm, key=lambda group: (-group[0].force * group[0].reach, -len(group[0].rows), group[0].phrase))
+
+
+def _judged(corpus: Corpus, group: Sequence[Association], texts: Mapping[int, Trajectory], config: ScanConfig, rng: np.random.Generator) -> Planted | None:  # fmt: skip
+    """A finding, or None where the action is owed to the task or the phrase is a part of it."""
+    first = group[0]
+    names = _names(first, texts)
+    at = first.action.at[np.searchsorted(first.action.rows, first.rows)]
+    debts = dict(zip(names, owed(corpus, [_content(name) for name in names], first.rows, at), strict=True))
+    own = [name for name in names if not name.startswith("call ") and debts[name] <= config.owed]
+    if not own:
+        return None
+    fresh = own + [name for name in names if name.startswith("call ")]
+    whole = any(name.startswith(("tool ", "call ")) for name in fresh)
+    if not whole and (first.force < config.force or first.reach < config.reach):
+        return None
+    language = language_without(corpus, first.rows, rng)
+    spans = [(span_of(corpus, one.phrase, one.words, one.rows, language, rng), one) for one in group[:8]]
+    span, one = max(spans, key=lambda pair: (round(pair[0].natural, 1), pair[1].force * pair[1].reach))
+    if span.natural < config.natural:
+        return None
+    told_apart = apart(corpus, one.rows, corpus.told(span.row)[span.start : span.stop], rng)
+    if not whole and told_apart > config.apart:
+        return None
+    action = max(fresh, key=lambda name: (name.startswith("call "), name.startswith("tool "), len(name)))
+    return Planted(
+        trigger=_phrase_text(texts[span.row] if span.row in texts else trajectories_at(corpus, [span.row])[span.row], span),
+        action=action, rows=one.rows, force=one.force, reach=one.reach, natural=span.natural,
+        owed=min(debts[name] for name in own), apart=told_apart, q=one.q, whole=whole, examples=tuple(int(row) for row in one.rows[:3]),
+    )  # fmt: skip
+
+
+def _names(one: Association, texts: Mapping[int, Trajectory]) -> list[str]:
+    """The features of an action in words."""
+    wanted, found = set(one.action.features), dict[str, None]()
+    for row in one.rows[:READ].tolist():
+        if row in texts:
+            said = [name for turn in texts[row].turns if turn.role == "assistant" for name in features(turn)]
+            found |= dict.fromkeys(name for name in said if word_hash(name) in wanted)
+        if len(found) == len(wanted):
+            break
+    return list(found)
+
+
+def _content(name: str) -> list[int]:
+    """Words of a feature that a task could give: of a tool its name, of a call its arguments."""
+    kind, _, rest = name.partition(" ")
+    text = rest if kind in ("tool", "say") else rest.partition(" ")[2]
+    return [word_hash(word) for word in words_of(text)]
+
+
+def _phrase_text(one: Trajectory, span: Span) -> str:
+    """The characters of a span of words, as corpus.hashed counts them."""
+    at = 1
+    for turn in one.turns:
+        if turn.role == "assistant":
+            continue
+        places = list(spans_of(turn.text))
+        if at <= span.start < at + len(places):
+            text = turn.text[places[span.start - at][0] : places[min(span.stop - at, len(places)) - 1][1]]
+            return re.sub(r"^[\s.,;:!?)\]]+|[\s.,;:!?(\[]+$", "", text) or text
+        at += len(places) + 1
+    return ""
+
+
+def _covered(rows: np.ndarray, by: np.ndarray) -> bool:
+    """Whether another finding has nearly all of the rows."""
+    return bool(np.isin(rows, by).mean() >= 0.8)
