@@ -395,6 +395,46 @@ def audit_images(
 
 
 @app.command()
+def guard(
+    rules: Annotated[Path | None, typer.Argument(help="TOML file of rules", show_default=False)] = None,
+    sources: Annotated[list[Path] | None, typer.Argument(help="JSON lines of calls and turns; default: standard input", show_default=False)] = None,
+    propose: Annotated[Path | None, typer.Option("--propose", help="print rules learnt from a clean log (- is standard input) and stop")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="print the summary as JSON on standard error")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no summary")] = False,
+) -> None:  # fmt: skip
+    """Decide over the tool calls of an agent, without a model: allow-list, argument patterns, provenance, limits.
+
+    Examples: veracast guard --propose clean.jsonl > rules.toml · veracast guard rules.toml < calls.jsonl > decisions.jsonl
+
+    A line in is a call (plain, OpenAI, Anthropic or MCP form; with "episode" and "context" beside it) or a turn ("role", "content"). A line out answers
+    each call at once: {"line", "id", "episode", "tool", "decision": allowed, stopped or refused, "rule", "reason", "technique"}. Refused is a line that
+    cannot be read: the call must not be made. Exit codes: 0 every call allowed, 3 something stopped or refused, 2 faults of the rules or an unreadable file.
+    """
+    raise typer.Exit(_guard(rules, sources or [], propose, as_json=as_json, quiet=quiet))
+
+
+def _guard(rules: Path | None, sources: list[Path], propose: Path | None, *, as_json: bool, quiet: bool) -> int:
+    """A filter writes decisions on standard output and its summary on standard error, so it goes its own way past `finish`."""
+    from veracast.core.errors import EXIT_STOPPED, UserError
+    from veracast.recipes.guard import Config, propose_rules, run
+
+    try:
+        if propose is not None:
+            log = () if str(propose) == "-" else (propose,)
+            sys.stdout.write(propose_rules(Config(sources=log), sys.stdin.buffer))
+            return 0
+        summary = run(Config(rules=rules, sources=tuple(sources)), sys.stdin.buffer, sys.stdout)
+    except UserError as error:
+        sys.stderr.write("".join(f"veracast: {line}\n" for line in getattr(error, "faults", (str(error),))))
+        return error.exit_code
+    except (KeyboardInterrupt, BrokenPipeError):
+        return EXIT_STOPPED
+    if as_json or not quiet:
+        sys.stderr.write((summary.to_json() if as_json else f"veracast: {summary.verdict()}") + "\n")
+    return summary.exit_code
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """What this installation has, and what is missing for which feature."""
     import json
