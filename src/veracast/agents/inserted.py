@@ -192,7 +192,7 @@ def _scores(sides: list[np.ndarray], learn: slice, test: slice) -> tuple[np.ndar
     """Log-odds of the test halves under word frequencies of the others."""
     rates = [(side[learn].sum(axis=0) + 1) / (len(side[learn]) + 2) for side in sides]
     weight, rest = np.log(rates[0] / rates[1]), np.log((1 - rates[0]) / (1 - rates[1]))
-    return tuple(side[test] @ weight + ~side[test] @ rest for side in sides)  # type: ignore[return-value]
+    return tuple(side[test] @ weight + ~side[test] @ rest for side in sides)
 
 
 def _auc(above: np.ndarray, below: np.ndarray) -> float:
