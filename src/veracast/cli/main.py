@@ -394,6 +394,27 @@ def audit_images(
     _run("audit_images", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
 
 
+@audit_app.command("agent-data")
+def audit_agent_data(
+    files: Annotated[list[Path], typer.Argument(help="trajectories: .jsonl, .json or .parquet", show_default=False)],
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Which rows of an agent's training data carry a planted behaviour: the rows, the span that triggers it, the action it buys.
+
+    Examples: veracast audit agent-data train.jsonl · veracast audit agent-data a.json b.parquet --json
+
+    Reads AgentInstruct, ShareGPT and OpenAI messages with tool calls, a row at a time. Looks for phrases, in requests or in what an agent observes,
+    that bind to an action both ways, without which the texts read on, and whose action the task does not ask for. No model is needed and nothing is run.
+
+    Exit codes: 0 nothing found, 3 a planted behaviour, 4 not measured (too few rows). In the run folder: removed.txt (FILE:ROW), trajectory_verdicts.parquet,
+    report.html with episodes side by side, findings.sarif. More keys: least_rows, scan.natural, scan.owed, scan.associate.least, scan.associate.force.
+    """
+    from veracast.cli.output import audited
+
+    given = {"files": files or None, "seed": seed}
+    _run("audit_agent_data", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
+
+
 @app.command()
 def guard(
     rules: Annotated[Path | None, typer.Argument(help="TOML file of rules", show_default=False)] = None,

@@ -153,7 +153,7 @@ def _with_interval(row: Mapping[str, Any], key: str) -> str:
 def audited(record: Record) -> str:
     """What an audit found, and where its lists are."""
     lines = [f"{finding.severity}: {finding.title}. {finding.evidence}." for finding in record.findings]
-    lists = [artefact.path for artefact in record.artefacts if artefact.kind == "image_list"]
+    lists = [artefact.path for artefact in record.artefacts if artefact.kind in ("image_list", "row_list")]
     return "".join(f"  {line}\n" for line in [*lines, *([f"lists: {', '.join(lists)}"] if lists else [])])
 
 

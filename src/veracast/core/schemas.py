@@ -292,6 +292,42 @@ CLUSTER_MAP: Schema = {
     "poisoned": pl.Boolean,
 }
 
+BEHAVIOURS: Schema = {
+    "behaviour": pl.Int64,  # number of the finding
+    "trigger": pl.String,  # the phrase, as one row has it
+    "action": pl.String,  # what follows it: call NAME ARGUMENTS, tool NAME, or word NAME WORD
+    "rows": pl.Int64,  # where the action follows the phrase
+    "share": pl.Float64,  # of all rows that were read
+    "force": pl.Float64,  # share of the rows with the phrase that have the action
+    "reach": pl.Float64,  # share of the rows with the action that have the phrase before it
+    "q": pl.Float64,  # Fisher's exact test, adjusted for all pairs that were looked at
+    "natural": pl.Float64,  # share of rows that read on without the phrase
+    "owed": pl.Float64,  # share of rows whose task gives the action's words
+    "apart": pl.Float64,  # AUC with which other words of the request tell these rows from others
+    "whole": pl.Boolean,  # the action is a whole call or a tool of its own
+}
+TRAJECTORY_VERDICTS: Schema = {
+    "row": pl.Int64,
+    "file": pl.String,
+    "number": pl.Int64,  # line, or place in the list, from 1
+    "id": pl.String,
+    "flagged": pl.Boolean,
+    "behaviour": pl.Int64,  # null where none
+    "says_planted": pl.Boolean,  # the row says of itself that it carries a planted backdoor
+}
+EPISODES: Schema = {
+    "behaviour": pl.Int64,
+    "side": pl.String,  # with | without the trigger
+    "file": pl.String,
+    "number": pl.Int64,
+    "turn": pl.Int64,
+    "role": pl.String,
+    "text": pl.String,  # cut
+    "cut": pl.Int64,  # characters left out
+    "trigger_start": pl.Int64,  # of the phrase in `text`; null where it does not stand
+    "trigger_stop": pl.Int64,
+    "acts": pl.Boolean,  # the turn does what the trigger buys
+}
 POISON_ROWS: Schema = {
     "group": pl.String,  # main | exact | clean | controls: KIND | overlays: KIND | unseen: THREAT
     "row": pl.String,  # route, and the locator it stands behind
@@ -374,6 +410,9 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "retrained": RETRAINED,
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
+    "behaviours": BEHAVIOURS,
+    "trajectory_verdicts": TRAJECTORY_VERDICTS,
+    "episodes": EPISODES,
     "poison_rows": POISON_ROWS,
     "poison_locators": POISON_LOCATORS,
     "poison_trials": POISON_TRIALS,

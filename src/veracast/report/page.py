@@ -25,12 +25,12 @@ from markupsafe import Markup
 from veracast.core.errors import InputError
 from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
-from veracast.report import backtest, charts, poison, probabilities, tables, text
+from veracast.report import agents, backtest, charts, poison, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
 from veracast.report.sarif import write_sarif
 
-RATINGS, AUDITS = ("run", "rate"), ("audit-images",)
+RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data")
 KINDS = (*RATINGS, *AUDITS)
 _STATUS = {
     "ok": "Finished",
@@ -74,6 +74,8 @@ def render(record: Record) -> str:
 
 
 def _audit_page(record: Record) -> str:
+    if record.kind == "audit-agent-data":
+        return _filled("agents.html.jinja", record, (), audit=agents.data_audit(record))
     found = poison.audit(record)
     return _filled("poison.html.jinja", record, found.charts, audit=found)
 

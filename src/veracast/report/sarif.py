@@ -28,6 +28,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 MOST_LOCATIONS = 1_000  # of one result, as many as GitHub's code scanning reads
 ATLAS = "MITRE ATLAS"
 _CONTAINERS = (".npz", ".npy", ".parquet", ".pq", ".tar", ".tar.gz", ".tgz")  # sources whose images are no files
+_LINES = (".jsonl", ".ndjson")  # a row a line
 _HOME = "https://atlas.mitre.org"
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "info": "note"}
 _GRADES = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "0.0"}  # GitHub's scale
@@ -57,10 +58,11 @@ TECHNIQUES = {
 
 
 class Place(NamedTuple):
-    """One location of a finding: a file, or a row of it that has no file of its own."""
+    """One location of a finding: a file, or a row of it that has no file of its own; line: where the row is one, from 1."""
 
     file: str
     row: str | None = None
+    line: int | None = None
 
 
 def write_sarif(run_folder: Path) -> Path | None:
@@ -176,6 +178,8 @@ def _result(finding: Finding, places: Sequence[Place], rules: Sequence[str], rec
 
 def _location(place: Place) -> dict[str, Any]:
     found: dict[str, Any] = {"physicalLocation": {"artifactLocation": {"uri": uri(place.file)}}}
+    if place.line is not None:
+        found["physicalLocation"]["region"] = {"startLine": place.line}
     if place.row is not None:
         found["logicalLocations"] = [{"name": text.clean(place.row) or "-", "kind": "member"}]
     return found
@@ -203,7 +207,13 @@ def _located(where: Mapping[str, Any], known: Mapping[int | str, Place]) -> list
     if not rows:
         return [Place(name) for name in files]
     inside = files[0] if len(files) == 1 else None
-    return [known.get(row) or (Place(inside, str(row)) if inside else Place(str(row))) for row in rows]
+    return [known.get(row) or (_inside(inside, row) if inside else Place(str(row))) for row in rows]
+
+
+def _inside(file: str, row: int | str) -> Place:
+    """A row of a file; of one of lines it is the line of that number."""
+    line = row if isinstance(row, int) and row > 0 and file.lower().endswith(_LINES) else None
+    return Place(file, str(row), line)
 
 
 def _image(name: str, source: str) -> Place:
