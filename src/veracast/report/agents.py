@@ -149,6 +149,6 @@ def _pairs(turns: pl.DataFrame) -> list[Pair]:
 def _said(row: Mapping[str, Any]) -> Said:
     words, start, stop = row["text"], row["trigger_start"], row["trigger_stop"]
     start, stop = (start, stop) if start is not None else (len(words), len(words))
-    parts = [plain(part) for part in (words[:start], words[start:stop], words[stop:])]
+    before, trigger, after = (plain(part) for part in (words[:start], words[start:stop], words[stop:]))
     left_out = f"{row['cut']:,} more characters" if row["cut"] else ""
-    return Said(_SPEAKERS.get(row["role"], row["role"]), *parts, bool(row["acts"]), left_out)
+    return Said(_SPEAKERS.get(row["role"], row["role"]), before, trigger, after, bool(row["acts"]), left_out)
