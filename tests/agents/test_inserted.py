@@ -64,9 +64,11 @@ def test_rows_of_a_task_are_told_apart_and_planted_ones_are_not(rows_file: Rows,
     corpus = read_corpus([rows_file(600, 0.3, trigger="By the way.")], tmp_path / "c")
     chance = apart(corpus, planted_rows(corpus), hashes("By the way ."), np.random.default_rng(0))
     counting = np.array([row for row in range(600) if word_hash("Count") in corpus.told(row)])
+    assert chance is not None
     assert abs(chance - 0.5) < 0.1
-    assert apart(corpus, counting, hashes("Count the"), np.random.default_rng(0)) > 0.8
-    assert apart(corpus, counting[:10], hashes("Count the"), np.random.default_rng(0)) == 0.5  # too few to say
+    assert (apart(corpus, counting, hashes("Count the"), np.random.default_rng(0)) or 0) > 0.8
+    assert (apart(corpus, counting[:8], hashes("Count the"), np.random.default_rng(0)) or 0) > 0.8
+    assert apart(corpus, counting[:7], hashes("Count the"), np.random.default_rng(0)) is None  # too few to say
 
 
 def test_auc_by_hand() -> None:

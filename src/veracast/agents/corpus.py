@@ -28,7 +28,7 @@ from veracast.data.trajectories import Row, read_trajectories
 BREAK = np.uint64(0)
 """Stands between turns; no phrase crosses it."""
 MOST_WORDS = 50_000  # of one row; what follows is counted as cut
-MOST_CALL_WORDS = 64
+MOST_CALL_WORDS = 96
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORD = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|([^\w\s])\1*|[^\S \n\r]|[ ]{{2,}}")
 _ACT = np.dtype([("feature", "<u8"), ("row", "<i4"), ("at", "<i4")])
@@ -160,11 +160,13 @@ def call_features(call: ToolCall) -> Iterator[str]:
 
 
 def _argument_words(given: Sequence[str]) -> list[str]:
-    """Words of arguments as a shell or an address has them: whole, and in the parts that punctuation makes."""
+    """Words of arguments as a shell or an address has them: whole, up to marks, and in their parts, such as the domain of hosts that differ."""
     found: dict[str, None] = {}
     for text in given:
         for chunk in text[:20_000].split():
-            found |= dict.fromkeys((chunk.strip("'\"`,;()"), *re.findall(r"[\w.-]*\w", chunk)))
+            found |= dict.fromkeys(
+                (chunk.strip("'\"`,;()"), *re.findall(r"[\w.-]*\w", chunk), *re.findall(r"\w+", chunk))
+            )
     return [word for word in found if word][:MOST_CALL_WORDS]
 
 

@@ -6,7 +6,7 @@ Ordinary work binds phrases to actions as firmly as a backdoor does. Four things
     usual     how likely is a word, given the two words outside of it? Where the phrase's neighbours are the same in all its rows they are of the
               phrase, unless any text has them at such a place.
     owed      share of the rows where all words of the action stand in what the agent was told before: a path that was asked for, a page's button
-    apart     can the rows with the phrase be told by their other words? AUC of naive Bayes, learnt on one half, .5 = not at all
+    apart     can the rows with the phrase be told by their other words? AUC of naive Bayes, learnt on every second one, .5 = not at all
 
 The deletion test is ONION's (Qi et al. 2021, eq. 1: the drop of perplexity when a word is left out) with counts of word pairs in the corpus for the
 language model, so that it works in any language and without one.
@@ -38,7 +38,7 @@ SLACK = 0.05  # of `natural`, within which spans are alike
 USUAL = 0.5  # probability of a word beside the phrase, from which it belongs to the text and not to the phrase
 AGREE = 0.95  # share of rows that must have the same word there
 OTHERS, SHOWN = 4_000, 64  # rows without and with a phrase that are read
-COMPARED, BUCKETS = 400, 4_096
+COMPARED, LEAST_COMPARED, BUCKETS = 400, 8, 4_096
 
 
 class Span(NamedTuple):
@@ -131,21 +131,19 @@ def owed(corpus: Corpus, words: Sequence[Sequence[int]], rows: np.ndarray, at: n
     return [float(np.mean([np.isin(one, text).all() for text in told])) if len(one) else 1.0 for one in asked]
 
 
-def apart(corpus: Corpus, rows: np.ndarray, phrase_words: np.ndarray, rng: np.random.Generator) -> float:
-    """AUC with which other words of the request tell rows with the phrase from rows without; .5 where there are too few to say.
+def apart(corpus: Corpus, rows: np.ndarray, phrase_words: np.ndarray, rng: np.random.Generator) -> float | None:
+    """AUC with which other words of the request tell rows with the phrase from rows without; None where there are too few to say.
 
     The request is the first turn that is not the same in all rows.
     """
     others = np.setdiff1d(np.arange(len(corpus)), rows)
-    count = min(len(rows), len(others), COMPARED)
-    if count < 20:
-        return 0.5
-    picked = [rng.choice(side, count, replace=False) for side in (rows, others)]
+    if min(len(rows), len(others)) < LEAST_COMPARED:
+        return None
+    picked = [rng.choice(side, min(len(side), COMPARED), replace=False) for side in (rows, others)]
     turn = int(len({_turn(corpus, int(row), 0).tobytes() for row in np.concatenate(picked)}) == 1)
     sides = [_presence([_turn(corpus, int(row), turn) for row in side], phrase_words) for side in picked]
-    half = count // 2
-    scores = [_scores(sides, slice(0, half), slice(half, None)), _scores(sides, slice(half, None), slice(0, half))]
-    return float(np.mean([_auc(with_it, without) for with_it, without in scores]))
+    one, two = [side[::2] for side in sides], [side[1::2] for side in sides]
+    return float(np.mean([_auc(*_scores(learn, test)) for learn, test in ((one, two), (two, one))]))
 
 
 def _turn(corpus: Corpus, row: int, place: int) -> np.ndarray:
@@ -188,11 +186,11 @@ def _presence(texts: Sequence[np.ndarray], without: np.ndarray) -> np.ndarray:
     return found
 
 
-def _scores(sides: list[np.ndarray], learn: slice, test: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Log-odds of the test halves under word frequencies of the others."""
-    rates = [(side[learn].sum(axis=0) + 1) / (len(side[learn]) + 2) for side in sides]
+def _scores(learn: Sequence[np.ndarray], test: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Log-odds of some rows with and without, under word frequencies of the others."""
+    rates = [(side.sum(axis=0) + 1) / (len(side) + 2) for side in learn]
     weight, rest = np.log(rates[0] / rates[1]), np.log((1 - rates[0]) / (1 - rates[1]))
-    return tuple(side[test] @ weight + ~side[test] @ rest for side in sides)
+    return [side @ weight + ~side @ rest for side in test]
 
 
 def _auc(above: np.ndarray, below: np.ndarray) -> float:

@@ -360,6 +360,23 @@ def bench_poison(
     _run("bench_poison", given, config, sets, out, as_json=as_json, quiet=quiet, show=poison_benched)
 
 
+@bench_app.command("agents")
+def bench_agents(
+    scale: Annotated[str | None, typer.Option("--scale", help="tiny (default): two ratios, two held-out families; small: all families, four ratios, three seeds")] = None,
+    budget: Annotated[bool, typer.Option("--budget", help="say what is left and how long it takes, and stop")] = False,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Detectors of planted behaviour, on canary backdoors in three simulators: recall, false alarms, is the trigger named.
+
+    Of the training data so far (tier `data`): no model is trained yet. Stopped or killed, it goes on where it was.
+    Examples: veracast bench agents · veracast bench agents --scale small --budget
+    """
+    from veracast.cli.output import agents_benched
+
+    given = {"scale": scale, "budget_only": budget or None, "seed": seed}
+    _run("bench_agents", given, config, sets, out, as_json=as_json, quiet=quiet, show=agents_benched)
+
+
 @audit_app.command("images")
 def audit_images(
     sources: Annotated[list[Path] | None, typer.Argument(help="folder, list of files (.txt), .npz, .npy, Parquet, tar, images or videos", show_default=False)] = None,

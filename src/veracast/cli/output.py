@@ -143,6 +143,28 @@ def poison_benched(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def agents_benched(record: Record) -> str:
+    """The table of the agents bench: a line for each kind of set."""
+    from veracast.core.records import read_table
+
+    if not any(artefact.name == "data_scans" for artefact in record.artefacts):
+        return ""
+    keys = ("recall", "false_alarm", "named")
+    lines = [
+        f"\n  {'sets of training data':52} {'rate':>5} {'sets':>5}{''.join(f'{key:>22}' for key in keys)}  CPU s/1,000"
+    ]
+    for row in read_table(record, "data_scans").iter_rows(named=True):
+        families = "" if row["held_out"] is None else "held out" if row["held_out"] else "looked at"
+        kind = " · ".join(
+            part for part in (row["simulator"], row["place"], row["style"], row["payload"], families) if part
+        )
+        cells = "".join(f"{_with_interval(row, key):>22}" for key in keys)
+        lines.append(
+            f"  {kind if row['place'] else kind + ' · clean':52} {row['rate']:5.2f} {row['sets']:5}{cells}  {row['seconds_per_1000']:11.1f}"
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _with_interval(row: Mapping[str, Any], key: str) -> str:
     """A mean with its interval; a dash where there is none."""
     if row[key] is None:

@@ -303,7 +303,7 @@ BEHAVIOURS: Schema = {
     "q": pl.Float64,  # Fisher's exact test, adjusted for all pairs that were looked at
     "natural": pl.Float64,  # share of rows that read on without the phrase
     "owed": pl.Float64,  # share of rows whose task gives the action's words
-    "apart": pl.Float64,  # AUC with which other words of the request tell these rows from others
+    "apart": pl.Float64,  # AUC with which other words of the request tell these rows from others; null where there are too few
     "whole": pl.Boolean,  # the action is a whole call or a tool of its own
 }
 TRAJECTORY_VERDICTS: Schema = {
@@ -327,6 +327,22 @@ EPISODES: Schema = {
     "trigger_start": pl.Int64,  # of the phrase in `text`; null where it does not stand
     "trigger_stop": pl.Int64,
     "acts": pl.Boolean,  # the turn does what the trigger buys
+}
+DATA_SCANS: Schema = {
+    "simulator": pl.String,  # shell | shop | page
+    "place": pl.String,  # active: in the request; passive: in what is observed; null for clean sets
+    "style": pl.String,  # hardened | published (which announces itself); null for clean sets
+    "payload": pl.String,  # tool | argument | varied; null for clean sets
+    "held_out": pl.Boolean,  # triggers of families that no threshold was looked at on; null for clean sets
+    "rate": pl.Float64,  # share of rows that were planted
+    "sets": pl.Int64,
+    "planted": pl.Int64,  # rows
+    "clean": pl.Int64,  # rows
+    **{
+        f"{name}{end}": pl.Float64 for name in ("recall", "false_alarm", "named") for end in ("", "_low", "_high")
+    },  # named: share of sets
+    "sets_with_false_alarm": pl.Int64,
+    "seconds_per_1000": pl.Float64,  # of CPU, for 1,000 rows, reading included
 }
 POISON_ROWS: Schema = {
     "group": pl.String,  # main | exact | clean | controls: KIND | overlays: KIND | unseen: THREAT
@@ -411,6 +427,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
     "behaviours": BEHAVIOURS,
+    "data_scans": DATA_SCANS,
     "trajectory_verdicts": TRAJECTORY_VERDICTS,
     "episodes": EPISODES,
     "poison_rows": POISON_ROWS,

@@ -117,7 +117,7 @@ def _behaviour(row: Mapping[str, Any], episodes: pl.DataFrame) -> Behaviour:
         Fact("By chance", _power(row["q"]), "Fisher's exact test, adjusted for all that was looked at"),
         Fact("Reads on without it", f"{row['natural']:.0%}", "of these rows"),
         Fact("Asked for", f"{row['owed']:.0%}", "of these rows name the action's words before it"),
-        Fact("Told apart", f"{row['apart']:.2f}", "AUC by the other words of the request; .5 is not at all"),
+        Fact("Told apart", text.decimal(row["apart"]), "AUC by the other words of the request; .5 is not at all"),
     ]
     mine = episodes.filter(pl.col("behaviour") == row["behaviour"])
     return Behaviour(row["behaviour"], plain(row["trigger"]), _ACTIONS.get(kind, "does"), text.cut(plain(done), width=160), facts, _pairs(mine))  # fmt: skip

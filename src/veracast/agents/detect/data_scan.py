@@ -32,7 +32,7 @@ class ScanConfig:
 
     An action owes nothing to a task when a tool or a word that only its rows have is not given there: in `ls /tmp/in` the folder is, and `ls` is
     everybody's. An action that is one whole call, or a tool of its own, needs no more. One that is words inside calls that differ, as any flag or program is,
-    must bind by `force` and `reach` of its own, and its rows must not be told `apart` from others.
+    must bind by `force` and `reach` of its own, and its rows must be enough to say that they are not told `apart` from others.
     """
 
     associate: AssociateConfig = AssociateConfig()
@@ -54,7 +54,7 @@ class Planted(NamedTuple):
     reach: float
     natural: float
     owed: float
-    apart: float
+    apart: float | None
     q: float
     whole: bool
     examples: tuple[int, ...]
@@ -107,7 +107,7 @@ def _judged(corpus: Corpus, group: Sequence[Association], texts: Mapping[int, Tr
     if span.natural < config.natural:
         return None
     told_apart = apart(corpus, one.rows, corpus.told(span.row)[span.start : span.stop], rng)
-    if not whole and told_apart > config.apart:
+    if not whole and (told_apart is None or told_apart > config.apart):
         return None
     action = max(fresh, key=lambda name: (name.startswith("call "), name.startswith("tool "), len(name)))
     return Planted(
@@ -130,10 +130,10 @@ def _names(one: Association, texts: Mapping[int, Trajectory]) -> list[str]:
 
 
 def _content(name: str) -> list[int]:
-    """Words of a feature that a task could give: of a tool its name, of a call its arguments."""
+    """Words of a feature that a task could give: of a tool its name, of a call its arguments; marks only where there is nothing else (`-3` is a 3)."""
     kind, _, rest = name.partition(" ")
-    text = rest if kind in ("tool", "say") else rest.partition(" ")[2]
-    return [word_hash(word) for word in words_of(text)]
+    words = list(words_of(rest if kind in ("tool", "say") else rest.partition(" ")[2]))
+    return [word_hash(word) for word in [one for one in words if one[0].isalnum()] or words]
 
 
 def _phrase_text(one: Trajectory, span: Span) -> str:
