@@ -1,12 +1,15 @@
-"""What a rater is. Scorer, Encoder and Agent join it when their capabilities do."""
+"""What a rater is, and an agent. Scorer joins them when its capability does."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import polars as pl
+
+from veracast.core.trajectories import Turn
 
 LEVELS = 10
 """Influence levels 0-9."""
@@ -57,4 +60,12 @@ class Rater(Protocol):
 
     def lighter(self) -> Rater:
         """A cheaper version for validation, cross-fitting and side targets; itself where there is none."""
+        ...
+
+
+class Agent(Protocol):
+    """Whatever answers conversations: a language model, a script."""
+
+    def reply(self, conversations: Sequence[Sequence[Turn]]) -> list[str]:
+        """The next assistant turn of each, in order. Conversations end with what the agent was told last."""
         ...
