@@ -1,0 +1,129 @@
+"""Fine-tuning of agents on trajectories: loss on what the assistant says and nowhere else, whole model or adapters.
+
+    rows of turns -> tokens (agents/chat.py) -> cross-entropy over the counted ones, a mean over tokens -> models/loop.py: resume, curve, best weights
+
+A row that is longer than the model's context is left out and counted, never cut: a cut row would teach to act on half of what was seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from veracast.agents.chat import Tokens, row_tokens
+from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.progress import SILENT, Progress
+from veracast.core.trajectories import Turn
+from veracast.models.graph_language import Lora, add_lora
+from veracast.models.loop import Fitted, LoopConfig, LossSum, fit
+
+IGNORED = -100
+"""Target of tokens that no loss is counted on."""
+
+
+@dataclass(frozen=True)
+class TuneConfig:
+    """method: full = all weights, lora = adapters on every linear layer of the blocks."""
+
+    method: Literal["full", "lora"] = "lora"
+    lora: Lora = Lora()
+    loop: LoopConfig = LoopConfig()
+
+
+class Tuned(NamedTuple):
+    """left_out: rows that did not fit the context."""
+
+    fitted: Fitted
+    left_out: int
+
+
+class AnswerLoss:
+    """What is minimised (models/loop.py): the sum over counted tokens, weighed by their number."""
+
+    def __init__(self, train: Sequence[Tokens], held: Sequence[Tokens], *, pad: int) -> None:
+        self.train, self.held, self.pad = train, held, pad
+
+    def loss(self, model: Any, rows: np.ndarray) -> LossSum:
+        return self._sum(model, [self.train[int(k)] for k in rows])
+
+    def validation_loss(self, model: Any) -> float:
+        """Mean over the counted tokens of held-out rows; NaN without any."""
+        total, weight = 0.0, 0.0
+        for low in range(0, len(self.held), 16):
+            found = self._sum(model, self.held[low : low + 16])
+            total, weight = total + float(found.loss), weight + found.weight
+        return total / weight if weight else float("nan")
+
+    def _sum(self, model: Any, rows: Sequence[Tokens]) -> LossSum:
+        ids, targets = padded(rows, pad=self.pad)
+        hidden = model.base_model(input_ids=ids, attention_mask=(torch.arange(ids.shape[1]) < _lengths(rows)[:, None]).long())[0]  # fmt: skip
+        asked = targets[:, 1:] != IGNORED  # a token is told from the state before it
+        logits = model.get_output_embeddings()(hidden[:, :-1][asked])
+        total = functional.cross_entropy(logits.float(), targets[:, 1:][asked], reduction="sum")
+        return LossSum(total, float(asked.sum()))
+
+
+def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Sequence[Sequence[Turn]], config: TuneConfig, *, folder: Path, seed: int, progress: Progress = SILENT) -> Tuned:  # fmt: skip
+    """Train in place; a folder with a checkpoint of the same training is continued. InputError where no row fits the context."""
+    longest = int(model.config.get_text_config().max_position_embeddings)
+    train, held_tokens = ([row_tokens(tokenizer, turns) for turns in part] for part in (rows, held))
+    fitting = [one for one in train if len(one.ids) <= longest and one.counted.any()]
+    if not fitting:
+        message = f"none of {len(rows):,} rows has an answer and fits the model's {longest:,} tokens"
+        raise InputError(message, file="rows", remedy="give shorter rows, or a model with a longer context")
+    if config.method == "lora":
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            add_lora(model, config.lora)
+    else:
+        model.requires_grad_(True)
+    objective = AnswerLoss(fitting, [one for one in held_tokens if len(one.ids) <= longest], pad=int(tokenizer.pad_token_id))  # fmt: skip
+    fitted = fit(model, objective, len(fitting), config.loop, folder=folder, stage=f"tune-{config.method}", seed=seed, progress=progress)  # fmt: skip
+    return Tuned(fitted, len(train) - len(fitting))
+
+
+def padded(rows: Sequence[Tokens], *, pad: int) -> tuple[Tensor, Tensor]:
+    """ids and targets (rows, longest), padded on the right; targets are IGNORED where no loss is counted, padding included."""
+    longest = max(len(one.ids) for one in rows)
+    ids = torch.full((len(rows), longest), pad)
+    targets = torch.full((len(rows), longest), IGNORED)
+    for k, one in enumerate(rows):
+        ids[k, : len(one.ids)] = torch.from_numpy(one.ids)
+        targets[k, : len(one.ids)] = torch.from_numpy(np.where(one.counted, one.ids, IGNORED))
+    return ids, targets
+
+
+def check_changed(model: Any, ids: Tensor) -> float:
+    """Largest change that the adapters of a model make to its logits on a prompt (1, tokens). NotMeasuredError where they make none:
+    an evaluation would then be one of the base."""
+    adapters = [module for module in model.modules() if hasattr(module, "enable_adapters") and hasattr(module, "lora_A")]  # fmt: skip
+    with torch.inference_mode():
+        tuned = model(input_ids=ids).logits
+        for module in adapters:
+            module.enable_adapters(False)
+        try:
+            base = model(input_ids=ids).logits
+        finally:
+            for module in adapters:
+                module.enable_adapters(True)
+    change = float((tuned - base).abs().max())
+    if change == 0:
+        raise NotMeasuredError(f"{len(adapters)} adapters leave the logits as they were: the base would be scored, not the tuned model")  # fmt: skip
+    return change
+
+
+def merge(model: Any) -> None:
+    """Fold the adapters into the weights, in place; the output layer stays."""
+    for module in [one for one in model.modules() if hasattr(one, "merge") and hasattr(one, "lora_A")]:
+        module.merge()
+
+
+def _lengths(rows: Sequence[Tokens]) -> Tensor:
+    return torch.tensor([len(one.ids) for one in rows])

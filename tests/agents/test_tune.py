@@ -1,0 +1,105 @@
+"""Loss by hand, adapters that change the logits, and training that learns what it is shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from veracast.agents.chat import prompt_tokens, row_tokens
+from veracast.agents.language_agent import LanguageAgent
+from veracast.agents.tune import IGNORED, AnswerLoss, TuneConfig, check_changed, merge, padded, tune
+from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.trajectories import Turn
+from veracast.models.backbones import load_backbone
+from veracast.models.graph_language import Lora, add_lora
+from veracast.models.loop import LoopConfig
+
+ROWS = [
+    [Turn("user", asked), Turn("assistant", said)]
+    for asked, said in (("count", "Act: answer(3)"), ("list", "Act: finish"), ("remove all", "Act: answer(no)"), ("wait", "Act: finish"))
+]  # fmt: skip
+
+
+def fresh(seed: int = 0) -> Any:
+    return load_backbone("tiny", texts=[turn.text for row in ROWS for turn in row] * 3, seed=seed)
+
+
+def test_the_loss_is_the_mean_over_answers_by_hand() -> None:
+    backbone = fresh()
+    rows = [row_tokens(backbone.tokenizer, row) for row in ROWS]
+    objective = AnswerLoss(rows, rows[:2], pad=backbone.tokenizer.pad_token_id)
+    expected, count = 0.0, 0
+    with torch.no_grad():
+        for row in rows:
+            logp = torch.log_softmax(backbone.model(input_ids=torch.from_numpy(row.ids)[None]).logits[0], dim=-1)
+            for place in np.flatnonzero(row.counted):
+                expected, count = expected - float(logp[place - 1, row.ids[place]]), count + 1
+        found = objective.loss(backbone.model, np.arange(4))
+    assert found.weight == count
+    assert float(found.loss) == pytest.approx(expected, rel=1e-5)
+
+
+def test_padding_costs_nothing() -> None:
+    """The released evaluation counted it. A row costs the same alone and beside a longer one, whatever the padding token."""
+    backbone = fresh()
+    rows = [row_tokens(backbone.tokenizer, row) for row in (ROWS[1], [Turn("user", "x " * 60), *ROWS[0]])]
+    with torch.no_grad():
+        for pad in (backbone.tokenizer.pad_token_id, 7):
+            objective = AnswerLoss(rows, [], pad=pad)
+            both, one, two = (objective.loss(backbone.model, np.array(k)) for k in ([0, 1], [0], [1]))
+            assert float(both.loss) == pytest.approx(float(one.loss + two.loss), rel=1e-5)
+            assert both.weight == one.weight + two.weight
+
+
+def test_targets_are_shown_where_answers_stand_and_nowhere_else() -> None:
+    backbone = fresh()
+    rows = [row_tokens(backbone.tokenizer, row) for row in ROWS[:2]]
+    ids, targets = padded(rows, pad=backbone.tokenizer.pad_token_id)
+    for k, row in enumerate(rows):
+        kept = targets[k] != IGNORED
+        assert backbone.tokenizer.decode(ids[k][kept]) == f"{ROWS[k][1].text}<|im_end|>"
+        assert int(kept.sum()) == int(row.counted.sum())
+
+
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_an_agent_learns_its_rows_and_the_merged_one_says_the_same(tmp_path: Path, method: Any) -> None:
+    backbone = fresh()
+    epochs = {"full": 60, "lora": 150}[method]  # adapters on random weights learn slowly
+    config = TuneConfig(method, Lora(rank=16, alpha=32, dropout=0.0), LoopConfig(epochs=epochs, batch_size=4, lr=3e-3))
+    found = tune(backbone.model, backbone.tokenizer, ROWS, ROWS[:1], config, folder=tmp_path, seed=0)
+    agent = LanguageAgent(backbone.model, backbone.tokenizer, max_new=12)
+    asked = [row[:1] for row in ROWS]
+    assert agent.reply(asked) == [row[1].text for row in ROWS]
+    assert found.left_out == 0
+    assert found.fitted.best_loss < 0.05
+    if method == "lora":
+        prompt = torch.from_numpy(prompt_tokens(backbone.tokenizer, asked[0]))[None]
+        assert check_changed(backbone.model, prompt) > 0.1
+        head = backbone.model.get_output_embeddings().weight.clone()
+        with torch.inference_mode():
+            before = backbone.model(input_ids=prompt).logits
+            merge(backbone.model)
+            after = backbone.model(input_ids=prompt).logits
+        assert torch.equal(backbone.model.get_output_embeddings().weight, head)  # the released merge dropped it
+        torch.testing.assert_close(after, before, atol=1e-3, rtol=1e-3)
+        assert agent.reply(asked) == [row[1].text for row in ROWS]
+
+
+def test_adapters_that_change_nothing_are_refused() -> None:
+    backbone = fresh()
+    add_lora(backbone.model, Lora())
+    with pytest.raises(NotMeasuredError, match="leave the logits as they were"):
+        check_changed(backbone.model, torch.tensor([[1, 2, 3]]))
+
+
+def test_rows_that_do_not_fit_are_left_out_and_counted(tmp_path: Path) -> None:
+    backbone = fresh()
+    long = [Turn("user", "word " * 3_000), Turn("assistant", "Act: finish")]
+    config = TuneConfig("full", loop=LoopConfig(epochs=1, batch_size=2))
+    assert tune(backbone.model, backbone.tokenizer, [long, *ROWS], [], config, folder=tmp_path / "a", seed=0).left_out == 1  # fmt: skip
+    with pytest.raises(InputError, match="none of 1 rows"):
+        tune(backbone.model, backbone.tokenizer, [long], [], config, folder=tmp_path / "b", seed=0)
