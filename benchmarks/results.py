@@ -3,6 +3,7 @@
     python benchmarks/results.py keep bilibili RUN     docs/results/bilibili.json from RUN/record.json
     python benchmarks/results.py bench world RUN       docs/results/bench-world.json from a run of `veracast bench rating`
     python benchmarks/results.py poison small RUN      docs/results/poison-small.json from a run of `veracast bench poison`
+    python benchmarks/results.py agents small RUN      docs/results/agents-small.json from a run of `veracast bench agents`
     python benchmarks/results.py readme                the tables between the README's result markers
 
 Kept are scores of whole test sets and of age buckets, with what it takes to repeat them; no row of any data set.
@@ -20,6 +21,7 @@ RESULTS = ROOT / "docs" / "results"
 BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
 POISON_START, POISON_END = "<!-- poison: written by benchmarks/results.py -->", "<!-- end of poison -->"
+AGENTS_START, AGENTS_END = "<!-- agents: written by benchmarks/results.py -->", "<!-- end of agents -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
 NAMES = {
@@ -78,6 +80,14 @@ def keep_poison(name: str, run: Path) -> Path:
     record = load_record(run)
     tables = {key: read_table(record, f"poison_{key}") for key in ("rows", "locators", "trials")}
     return _kept(f"poison-{name}", f"poison bench {name}", record, tables)
+
+
+def keep_agents(name: str, run: Path) -> Path:
+    """Write docs/results/agents-<name>.json: the lines of the agents bench, with what it takes to repeat it."""
+    from veracast.core.records import load_record, read_table
+
+    record = load_record(run)
+    return _kept(f"agents-{name}", f"agents bench {name}", record, {"scans": read_table(record, "data_scans")})
 
 
 def _kept(name: str, data: str, record: Any, tables: dict[str, Any]) -> Path:
@@ -149,6 +159,44 @@ def _encoders(kept: dict[str, Any]) -> str:
             cells.append(f"{100 * _average(both):+.1f} ({100 * min(both):+.1f} to {100 * max(both):+.1f}) points")
         lines.append("| " + " | ".join([*cells, *["-"] * (7 - len(cells))]) + " |")
     return "\n".join(lines)
+
+
+def agents_table() -> str:
+    """The scan of agents' training data, a line per kind of set, pooled over the simulators; nothing where no record was kept."""
+    path = RESULTS / "agents-small.json"
+    if not path.is_file():
+        return ""
+    scans = json.loads(path.read_text(encoding="utf-8"))["scans"]
+    plain = [row for row in scans if row["style"] == "hardened" and row["payload"] == "tool"]
+    rates = sorted({row["rate"] for row in plain})
+    kinds = [(f"hardened, held-out triggers, {rate:.0%} planted", [r for r in plain if r["held_out"] and r["rate"] == rate]) for rate in rates]  # fmt: skip
+    kinds += [
+        ("hardened, triggers looked at, all ratios", [row for row in plain if not row["held_out"]]),
+        ("canary in an ordinary tool's argument", [row for row in scans if row["payload"] == "argument"]),
+        ("the same, another one in every row", [row for row in scans if row["payload"] == "varied"]),
+        ("published style, which announces itself", [row for row in scans if row["style"] == "published"]),
+        ("clean, with near misses", [row for row in scans if row["place"] is None]),
+    ]
+    lines = ["| training data | sets | planted rows found | clean rows flagged | trigger named from end to end | CPU s for 1,000 rows |", "|---|---|---|---|---|---|"]  # fmt: skip
+    for name, rows in kinds:
+        if rows:
+            sets = sum(row["sets"] for row in rows)
+            shares = [_pooled(rows, key, weight) for key, weight in (("recall", "planted"), ("false_alarm", "clean"), ("named", "sets"))]  # fmt: skip
+            seconds = sum(row["seconds_per_1000"] * row["sets"] for row in rows) / sets
+            lines.append(f"| {name} | {sets:,} | {' | '.join(shares)} | {seconds:.1f} |")
+    return "\n".join(lines)
+
+
+def _pooled(rows: list[dict[str, Any]], key: str, weight: str) -> str:
+    """A share over the lines of a kind, with Wilson's interval."""
+    from veracast.core.statistics import wilson_interval
+
+    known = [row for row in rows if row[key] is not None]
+    n, hits = sum(row[weight] for row in known), round(sum(row[key] * row[weight] for row in known))
+    if not n:
+        return "-"
+    interval = wilson_interval(hits, n)
+    return f"{100 * hits / n:.2f} % [{100 * interval.low:.2f}, {100 * interval.high:.2f}]"
 
 
 def _average(values: list[float]) -> float:
@@ -274,7 +322,7 @@ def readme() -> None:
     """Replace what stands between the markers of the tables."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()))  # fmt: skip
+    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()))  # fmt: skip
     for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)
@@ -290,6 +338,8 @@ def main() -> None:
         print(keep_bench(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["poison"] and len(sys.argv) == 4:
         print(keep_poison(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] == ["agents"] and len(sys.argv) == 4:
+        print(keep_agents(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:] == ["readme"]:
         readme()
     else:

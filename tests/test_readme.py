@@ -57,6 +57,27 @@ def test_the_tables_of_the_poison_bench_are_written_from_the_kept_record() -> No
     assert found.strip() == module.poison_tables()
 
 
+def test_the_table_of_the_agents_bench_is_written_from_the_kept_record() -> None:
+    module = results()
+    _, _, rest = README.partition(module.AGENTS_START)
+    found, _, _ = rest.partition(module.AGENTS_END)
+    assert found.strip() == module.agents_table()
+
+
+def test_the_table_of_the_agents_bench_pools_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = results()
+    monkeypatch.setattr(module, "RESULTS", tmp_path)
+    line = {"simulator": "shop", "place": "active", "style": "hardened", "payload": "tool", "held_out": True, "rate": 0.05, "sets": 4, "planted": 40, "clean": 760, "recall": 0.9, "false_alarm": 0.0, "named": 0.75, "seconds_per_1000": 2.0}  # fmt: skip
+    other = line | {"simulator": "page", "recall": 1.0, "named": 1.0, "seconds_per_1000": 4.0}
+    clean = line | {"place": None, "style": None, "payload": None, "held_out": None, "recall": None, "named": None, "rate": 0.0}  # fmt: skip
+    (tmp_path / "agents-small.json").write_text(json.dumps({"scans": [line, other, clean]}))
+    lines = module.agents_table().splitlines()[2:]
+    assert lines == [
+        "| hardened, held-out triggers, 5% planted | 8 | 95.00 % [87.84, 98.04] | 0.00 % [0.00, 0.25] | 87.50 % [52.91, 97.76] | 3.0 |",
+        "| clean, with near misses | 4 | - | 0.00 % [0.00, 0.50] | - | 2.0 |",
+    ]  # fmt: skip
+
+
 def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     module = results()
     monkeypatch.setattr(module, "RESULTS", tmp_path)
