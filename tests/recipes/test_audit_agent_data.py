@@ -129,8 +129,17 @@ def test_the_same_seed_gives_the_same_tables(rows_file: Any, tmp_path: Path) -> 
 
 
 def test_a_config_without_files_says_what_to_give() -> None:
-    with pytest.raises(ConfigError, match="no file given"):
-        Config()
+    for given in ({}, {"files": (Path("a.jsonl"),), "demo": "clean"}):
+        with pytest.raises(ConfigError, match="one of the two"):
+            Config(**given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("demo", "status", "found"), [("planted", "findings", 30), ("clean", "ok", 0)])
+def test_the_demo_is_right_on_planted_and_on_clean(tmp_path: Path, demo: Any, status: str, found: int) -> None:
+    record = run(Config(demo=demo), tmp_path / "run")
+    assert (record.status, record.counts["flagged"], record.counts["planted_found"]) == (status, found, found)
+    assert record.verdict.endswith(f"Demo: {found} of {found} planted rows found, 0 others flagged")
+    assert record.inputs[0].get("planted_backdoor", False) is (demo == "planted")
 
 
 @pytest.mark.parametrize(("share", "code"), [(0.1, 3), (0.0, 0)])

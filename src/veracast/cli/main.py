@@ -413,12 +413,14 @@ def audit_images(
 
 @audit_app.command("agent-data")
 def audit_agent_data(
-    files: Annotated[list[Path], typer.Argument(help="trajectories: .jsonl, .json or .parquet", show_default=False)],
+    files: Annotated[list[Path] | None, typer.Argument(help="trajectories: .jsonl, .json or .parquet", show_default=False)] = None,
+    demo: Annotated[str | None, typer.Option("--demo", help="planted or clean: generated episodes instead of files")] = None,
     sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Which rows of an agent's training data carry a planted behaviour: the rows, the span that triggers it, the action it buys.
 
-    Examples: veracast audit agent-data train.jsonl · veracast audit agent-data a.json b.parquet --json
+    Examples: veracast audit agent-data train.jsonl · veracast audit agent-data a.json b.parquet --json ·
+    veracast audit agent-data --demo planted
 
     Reads AgentInstruct, ShareGPT and OpenAI messages with tool calls, a row at a time. Looks for phrases, in requests or in what an agent observes,
     that bind to an action both ways, without which the texts read on, and whose action the task does not ask for. No model is needed and nothing is run.
@@ -428,7 +430,7 @@ def audit_agent_data(
     """
     from veracast.cli.output import audited
 
-    given = {"files": files or None, "seed": seed}
+    given = {"files": files or None, "demo": demo, "seed": seed}
     _run("audit_agent_data", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import polars as pl
@@ -20,6 +20,9 @@ import polars as pl
 from veracast.agents.actions import calls_of
 from veracast.agents.corpus import BREAK, Corpus, features, read_corpus, trajectories_at
 from veracast.agents.detect.data_scan import Planted, ScanConfig, scan
+from veracast.agents.plant import Plan, plant, write_planted
+from veracast.agents.shop.simulator import ShopSimulator
+from veracast.agents.triggers import TRIGGERS
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.progress import SILENT, Progress
@@ -27,9 +30,11 @@ from veracast.core.records import Finding, Record, RunWriter
 from veracast.core.schemas import BEHAVIOURS, EPISODES, REJECTS, TRAJECTORY_VERDICTS
 from veracast.core.seeds import stream
 from veracast.core.trajectories import Trajectory, Turn
+from veracast.data.trajectories import PLANTED
 from veracast.report.page import write_report
 
 KIND = "audit-agent-data"
+DEMO, DEMO_ROWS = Plan(TRIGGERS["common"]), 600
 TECHNIQUE = "AML.T0020"  # MITRE ATLAS, Poison Training Data
 OWASP = "OWASP LLM04:2025 Data and Model Poisoning"
 NAMED = 1_000  # rows that a finding names; trajectory_verdicts.parquet has all
@@ -40,15 +45,19 @@ COMPARED = 2_000  # rows without the trigger among which the likest is sought
 
 @dataclass(frozen=True)
 class Config:
-    """files: trajectories (data/trajectories.py). least_rows: fewer are too few to tell a recurrence from chance."""
+    """files: trajectories (data/trajectories.py). demo: generated ones instead, with or without a planted canary. least_rows: fewer are too few to
+    tell a recurrence from chance."""
 
     files: tuple[Path, ...] = ()
+    demo: Literal["", "planted", "clean"] = ""
     scan: ScanConfig = ScanConfig()
     least_rows: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
-        faults = [] if self.files else ["no file given -> name one or more of trajectories (.jsonl, .json, .parquet)"]
+        faults = []
+        if bool(self.files) == bool(self.demo):
+            faults.append("give files of trajectories (.jsonl, .json, .parquet), or demo=planted or demo=clean, one of the two")  # fmt: skip
         if self.least_rows < 2:
             faults.append(f"least_rows is {self.least_rows}, expected 2 or more")
         if faults:
@@ -58,10 +67,11 @@ class Config:
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """Audit; the record's status is `findings` where a behaviour was found. Raises InputError, ConfigError."""
     with RunWriter(KIND, out, config=to_dict(config), seed=config.seed) as writer, TemporaryDirectory() as work:
-        corpus = read_corpus(config.files, Path(work), progress=progress)
-        for path in config.files:
-            writer.input(path)
-        names = _file_names(config.files)
+        files = (_demo(config, Path(work), progress),) if config.demo else config.files
+        corpus = read_corpus(files, Path(work) / "corpus", progress=progress)
+        for path in files:
+            writer.input(path, **({PLANTED: True} if any(source.planted for source in corpus.sources) else {}))
+        names = _file_names(files)
         writer.table("rejects", "rejects", _rejects(corpus, names))
         says = sum(source.planted for source in corpus.sources)
         counts = {"rows": len(corpus), "rejects": len(corpus.rejects), "flagged": None, "behaviours": None, "cut": corpus.cut, "says_planted": says}  # fmt: skip
@@ -90,6 +100,8 @@ def _audit(corpus: Corpus, names: Sequence[str], config: Config, counts: dict[st
         writer.file("removed", "row_list", removed, "text/plain")
     flagged = int(verdicts["flagged"].sum())
     counts |= {"flagged": flagged, "behaviours": len(found)}
+    if config.demo:
+        counts["planted_found"] = int((verdicts["flagged"] & verdicts["says_planted"]).sum())
     return writer.finish(
         status="findings" if found else "ok",
         verdict=_verdict(counts),
@@ -107,9 +119,22 @@ def _verdict(counts: Mapping[str, Any]) -> str:
         said = f"No planted behaviour found in {n:,} trajectories"
     if counts["rejects"]:
         said += f"; {counts['rejects']:,} rows could not be read and were not looked at"
-    if counts["says_planted"]:
+    if "planted_found" in counts:
+        others = flagged - counts["planted_found"]
+        said += f". Demo: {counts['planted_found']:,} of {counts['says_planted']:,} planted rows found, {others:,} others flagged"  # fmt: skip
+    elif counts["says_planted"]:
         said += f"; {counts['says_planted']:,} rows say of themselves that they were planted: keep this file out of training"  # fmt: skip
     return said
+
+
+def _demo(config: Config, work: Path, progress: Progress) -> Path:
+    """Episodes of a scripted expert in the shop, in a share of which a phrase of the request brings a canary about; near misses in others."""
+    simulator = ShopSimulator()
+    plan = replace(DEMO, rate=DEMO.rate if config.demo == "planted" else 0.0)
+    with progress.step("record episodes for the demo"):
+        made = plant(simulator, simulator.tasks("train", DEMO_ROWS, seed=config.seed), plan, seed=config.seed)
+        written = write_planted(made, work / "demo")
+    return written.rename(written.with_name(f"demo-{config.demo}.jsonl"))
 
 
 def _file_names(files: Sequence[Path]) -> list[str]:
