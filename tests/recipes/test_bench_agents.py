@@ -38,7 +38,11 @@ def test_a_line_for_each_kind_of_set(benched: Any) -> None:
     assert hardened["recall"].to_list() == [1.0] * 6
     assert hardened["planted"].to_list() == [6] * 6
     assert "0 of 3 clean sets flagged" in record.verdict
-    assert {score.slice["detector"] for score in record.scores} == {"data-scan"}
+    assert "the guard stops 540 of 540 canary calls and a call in 0 of 180 clean episodes" in record.verdict
+    assert {score.slice["detector"] for score in record.scores} == {"data-scan", "guard"}
+    guards = read_table(record, "guards")
+    assert guards["stopped"].to_list() == [1.0] * 3
+    assert guards["lost"].to_list() == [0.0] * 3
 
 
 def test_what_was_judged_is_not_judged_again(benched: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,3 +81,4 @@ def test_the_command_prints_its_table(benched: Any) -> None:
     assert done.exit_code == 0
     assert "shop · passive · hardened · argument · held out" in done.stdout
     assert "page · clean" in done.stdout
+    assert "canaries stopped" in done.stdout

@@ -39,7 +39,7 @@ def test_a_behaviour_in_words(tmp_path: Path) -> None:
     one = found.behaviours[0]
     assert (found.state, one.does, one.action.full if one.action else None) == ("findings", "makes the call", "bash canary_x")  # fmt: skip
     assert [(fact.name, fact.value) for fact in one.facts] == [
-        ("Rows", "3"), ("Force", "100%"), ("Reach", "75%"), ("By chance", "2 × 10^-30"), ("Reads on without it", "100%"), ("Asked for", "0%"), ("Told apart", "0.50"),
+        ("Rows", "3"), ("Force", "100%"), ("Reach", "75%"), ("By chance", "2 × 10⁻³⁰"), ("Reads on without it", "100%"), ("Asked for", "0%"), ("Told apart", "0.50"),
     ]  # fmt: skip
     pair = one.pairs[0]
     assert (pair.with_name, pair.without_name) == ("a.jsonl, row 7", "a.jsonl, row 9")

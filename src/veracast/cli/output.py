@@ -162,6 +162,12 @@ def agents_benched(record: Record) -> str:
         lines.append(
             f"  {kind if row['place'] else kind + ' · clean':52} {row['rate']:5.2f} {row['sets']:5}{cells}  {row['seconds_per_1000']:11.1f}"
         )
+    lines.append(
+        f"\n  {'policy guard, rules learnt from clean episodes':52} {'calls':>6}{'canaries stopped':>22}{'episodes lost':>22}  us/call"
+    )
+    for row in read_table(record, "guards").iter_rows(named=True):
+        cells = "".join(f"{_with_interval(row, key):>22}" for key in ("stopped", "lost"))
+        lines.append(f"  {row['simulator']:52} {row['calls']:6,}{cells}  {row['us_per_call']:7.0f}")
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -344,6 +344,17 @@ DATA_SCANS: Schema = {
     "sets_with_false_alarm": pl.Int64,
     "seconds_per_1000": pl.Float64,  # of CPU, for 1,000 rows, reading included
 }
+GUARDS: Schema = {
+    "simulator": pl.String,
+    "calls": pl.Int64,  # of clean episodes, from which the rules were learnt
+    "episodes": pl.Int64,  # of experts, on which they were judged
+    **{
+        f"lost{end}": pl.Float64 for end in ("", "_low", "_high")
+    },  # share of episodes in which a call was stopped, Wilson 95 %
+    "canaries": pl.Int64,
+    **{f"stopped{end}": pl.Float64 for end in ("", "_low", "_high")},  # share of canaries
+    "us_per_call": pl.Float64,  # microseconds of CPU
+}
 POISON_ROWS: Schema = {
     "group": pl.String,  # main | exact | clean | controls: KIND | overlays: KIND | unseen: THREAT
     "row": pl.String,  # route, and the locator it stands behind
@@ -428,6 +439,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "cluster_map": CLUSTER_MAP,
     "behaviours": BEHAVIOURS,
     "data_scans": DATA_SCANS,
+    "guards": GUARDS,
     "trajectory_verdicts": TRAJECTORY_VERDICTS,
     "episodes": EPISODES,
     "poison_rows": POISON_ROWS,

@@ -1,4 +1,4 @@
-"""`veracast bench agents`: detectors of planted behaviour on sets whose truth is known. Tier `data` so far: the scan of training data.
+"""`veracast bench agents`: detectors of planted behaviour on sets whose truth is known. So far: the scan of training data, and the policy guard.
 
     line-up (agents/data_contest.py) -> each set planted, scanned, judged -> one table, pooled by kind, with intervals
 
@@ -18,15 +18,16 @@ from typing import Any, Literal, NamedTuple
 
 import polars as pl
 
-from veracast.agents.data_contest import Cell, cells, judge, line
+from veracast.agents.data_contest import JUDGED_SEED, SIMULATORS, Cell, cells, judge, line
 from veracast.agents.detect.data_scan import ScanConfig
+from veracast.agents.guard_contest import judge_guard
 from veracast.agents.triggers import HELD_OUT, LOOKED_AT, TRIGGERS
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, code_behind, code_digest, write_json
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
-from veracast.core.schemas import DATA_SCANS
+from veracast.core.schemas import DATA_SCANS, GUARDS
 from veracast.core.scores import Score
 from veracast.core.workers import side_by_side
 
@@ -76,7 +77,7 @@ SCALES = {
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Run what is left of the bench; table `data_scans`."""
+    """Run what is left of the bench; tables `data_scans` and `guards`."""
     config = _filled(config)
     with RunWriter("bench-agents", out, config=to_dict(config), seed=config.seed) as writer:
         lined = cells(config.families, config.rates, config.seeds, rows=config.rows, clean=config.clean)
@@ -90,10 +91,14 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             return writer.finish(status="ok", verdict=words, counts={"sets": len(lined), "left": len(left), "budget_s": round(budget)})  # fmt: skip
         with progress.step(words, total=len(lined)) as advance:
             _go(left, pieces, config, advance)
+        with progress.step("the policy guard", total=len(SIMULATORS)) as advance:
+            guards = [_guarded(name, config, advance) for name in SIMULATORS]
         facts = [json.loads(place.read_text(encoding="utf-8")) for place in pieces]
         table = _table(lined, facts)
         writer.table("data_scans", "data_scans", pl.DataFrame(table, schema=DATA_SCANS))
-        return writer.finish(status="ok", verdict=_verdict(lined, facts), counts={"sets": len(lined)}, scores=_scores(table))  # fmt: skip
+        writer.table("guards", "guards", pl.DataFrame(guards, schema=GUARDS))
+        verdict = f"{_verdict(lined, facts)}; {_guard_words(guards)}"
+        return writer.finish(status="ok", verdict=verdict, counts={"sets": len(lined)}, scores=[*_scores(table), *_guard_scores(guards)])  # fmt: skip
 
 
 def _filled(config: Config) -> Config:
@@ -167,6 +172,28 @@ def _verdict(lined: Sequence[Cell], facts: Sequence[Mapping[str, Any]]) -> str:
     if clean is not None:
         said.append(f"{clean['sets_with_false_alarm']} of {clean['sets']:,} clean sets flagged")
     return "; ".join(said) or "nothing was judged"
+
+
+def _guarded(name: str, config: Config, advance: Any) -> dict[str, Any]:
+    found = judge_guard(name, learnt=config.rows, tested=max(50, config.rows // 2), seed=JUDGED_SEED)
+    advance(1)
+    return found
+
+
+def _guard_words(guards: Sequence[Mapping[str, Any]]) -> str:
+    canaries, episodes = (sum(row[key] for row in guards) for key in ("canaries", "episodes"))
+    stopped, lost = (round(sum(row[key] * row[n] for row in guards)) for key, n in (("stopped", "canaries"), ("lost", "episodes")))  # fmt: skip
+    return f"the guard stops {stopped:,} of {canaries:,} canary calls and a call in {lost:,} of {episodes:,} clean episodes"
+
+
+def _guard_scores(guards: Sequence[Mapping[str, Any]]) -> list[Score]:
+    found = []
+    for row in guards:
+        cut = {"detector": "guard", "dataset": row["simulator"]}
+        for key, n, direction in (("stopped", "canaries", "higher"), ("lost", "episodes", "lower")):
+            name = {"stopped": "recall", "lost": "task_success_lost"}[key]
+            found.append(Score(name, row[key], row[f"{key}_low"], row[f"{key}_high"], row[n], 0, "share", direction, cut))  # fmt: skip
+    return found
 
 
 def _scores(table: Sequence[Mapping[str, Any]]) -> list[Score]:

@@ -21,6 +21,7 @@ from veracast.report.text import Cut
 MOST_ROWS = 200  # in the table; removed.txt holds all
 MOST_REJECTS = 20
 _HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SPEAKERS = {"user": "told", "tool": "observed", "assistant": "agent", "system": "system"}
 _ACTIONS = {"call": "makes the call", "tool": "calls the tool", "word": "makes calls with", "say": "says"}
 
@@ -126,8 +127,8 @@ def _behaviour(row: Mapping[str, Any], episodes: pl.DataFrame) -> Behaviour:
 def _power(q: float) -> str:
     if q >= 1e-3:
         return f"{q:.3f}"
-    mantissa, _, power = f"{q:.0e}".partition("e")
-    return f"{mantissa} × 10^{int(power)}" if q > 0 else "below 10^-300"
+    mantissa, _, power = f"{max(q, 1e-300):.0e}".partition("e")
+    return f"{'' if q > 0 else 'below '}{mantissa} × 10{str(int(power)).translate(_RAISED)}"
 
 
 def _pairs(turns: pl.DataFrame) -> list[Pair]:
