@@ -211,6 +211,7 @@ def test_a_host_that_only_the_shell_knows_is_in_doubt(text: str) -> None:
 
 @given(st.sampled_from(EVASIONS), st.text(" \t", max_size=3), st.text(" \t\n", max_size=3))
 def test_white_space_around_a_stopped_text_helps_nothing(text: str, before: str, after: str) -> None:
+    after = "" if text.endswith("\\") else after  # behind a backslash a blank is a word
     assert stopped(f"{before}{text}{after}") is not None
 
 
