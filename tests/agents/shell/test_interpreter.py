@@ -74,7 +74,8 @@ def test_a_pipe_ends_with_its_reader() -> None:
     assert run("while true; do echo x; done | head -1").stdout == "x\n"
 
 
-OUTSIDE = ("cat /proc/self/environ", "ls /work", "cat ../../../../../../../etc/shadow", "cat /etc/shadow", "cat /proc/1/cmdline", "ls /proc/self", "cat /work/main/pyproject.toml", "bash /work/x.sh", "source /work/x", "find /proc -name self", "ls ~/../work", "cat < /work/main/README.md", "ln -s /work w; ls w/main", "realpath -e /work", "echo x > /work/x")  # fmt: skip
+HERE = Path(__file__).resolve().parents[3]  # there on the host, and in no tree of ours
+OUTSIDE = ("cat /proc/self/environ", f"ls {HERE}", "cat ../../../../../../../etc/shadow", "cat /etc/shadow", "cat /proc/1/cmdline", "ls /proc/self", f"cat {HERE}/pyproject.toml", f"bash {HERE}/x.sh", f"source {HERE}/x", "find /proc -name self", f"ls ~/..{HERE}", f"cat < {HERE}/README.md", f"ln -s {HERE} w; ls w/src", f"realpath -e {HERE}", f"echo x > {HERE}/x")  # fmt: skip
 
 
 @pytest.mark.parametrize("script", OUTSIDE)

@@ -190,6 +190,7 @@ def _jump(call: Call) -> int:
 
 
 def _eval(call: Call) -> int:
+    """The shell's own `eval`: its words are read by our parser and run in the virtual tree, never by Python or the host."""
     from veracast.agents.shell.parser import parse
 
     with call.shell.nested():
