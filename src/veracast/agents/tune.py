@@ -7,21 +7,23 @@ A row that is longer than the model's context is left out and counted, never cut
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from peft import PeftModel
 from torch import Tensor
 from torch.nn import functional
 
+from veracast.agents.adapters import Adapter, Method, Reallocation, with_adapter
 from veracast.agents.chat import Tokens, row_tokens
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
-from veracast.models.graph_language import Lora, add_lora
 from veracast.models.loop import Fitted, LoopConfig, LossSum, fit
 
 IGNORED = -100
@@ -30,28 +32,34 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """method: full = all weights, lora = adapters on every linear layer of the blocks."""
+    """method: full = all weights, else adapters (agents/adapters.py)."""
 
-    method: Literal["full", "lora"] = "lora"
-    lora: Lora = Lora()
+    method: Method = "lora"
+    adapter: Adapter = Adapter()
     loop: LoopConfig = LoopConfig()
 
 
 class Tuned(NamedTuple):
-    """left_out: rows that did not fit the context."""
+    """adapted: the model in peft's clothes, None where all weights were trained. left_out: rows that did not fit the context."""
 
     fitted: Fitted
+    adapted: PeftModel | None
     left_out: int
 
 
 class AnswerLoss:
     """What is minimised (models/loop.py): the sum over counted tokens, weighed by their number."""
 
-    def __init__(self, train: Sequence[Tokens], held: Sequence[Tokens], *, pad: int) -> None:
-        self.train, self.held, self.pad = train, held, pad
+    def __init__(
+        self, train: Sequence[Tokens], held: Sequence[Tokens], *, pad: int, moving: Reallocation | None = None
+    ) -> None:
+        self.train, self.held, self.pad, self.moving = train, held, pad, moving
 
     def loss(self, model: Any, rows: np.ndarray) -> LossSum:
-        return self._sum(model, [self.train[int(k)] for k in rows])
+        found = self._sum(model, [self.train[int(k)] for k in rows])
+        return (
+            found if self.moving is None else LossSum(found.loss + found.weight * self.moving.penalty(), found.weight)
+        )
 
     def validation_loss(self, model: Any) -> float:
         """Mean over the counted tokens of held-out rows; NaN without any."""
@@ -78,15 +86,25 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     if not fitting:
         message = f"none of {len(rows):,} rows has an answer and fits the model's {longest:,} tokens"
         raise InputError(message, file="rows", remedy="give shorter rows, or a model with a longer context")
-    if config.method == "lora":
-        with torch.random.fork_rng():
-            torch.manual_seed(seed)
-            add_lora(model, config.lora)
-    else:
+    adapted, moving = None, None
+    if config.method == "full":
         model.requires_grad_(True)
-    objective = AnswerLoss(fitting, [one for one in held_tokens if len(one.ids) <= longest], pad=int(tokenizer.pad_token_id))  # fmt: skip
-    fitted = fit(model, objective, len(fitting), config.loop, folder=folder, stage=f"tune-{config.method}", seed=seed, progress=progress)  # fmt: skip
-    return Tuned(fitted, len(train) - len(fitting))
+    else:
+        steps = max(1, math.ceil(len(fitting) / config.loop.batch_size)) * config.loop.epochs
+        adapted = with_adapter(model, config.adapter, config.method, steps=steps, seed=seed)
+        moving = Reallocation(adapted) if config.method == "adalora" else None
+    kept = (
+        [one for one in held_tokens if len(one.ids) <= longest] if moving is None else []
+    )  # the best state may be one not pruned yet
+    objective = AnswerLoss(fitting, kept, pad=int(tokenizer.pad_token_id), moving=moving)
+    loop = (
+        config.loop if moving is None else replace(config.loop, checkpoint_every_s=math.inf)
+    )  # its importances are in no checkpoint
+    fitted = fit(
+        model, objective, len(fitting), loop, folder=folder, stage=f"tune-{config.method}", seed=seed,
+        after_step=moving.after_step if moving else None, progress=progress,
+    )  # fmt: skip
+    return Tuned(fitted, adapted, len(train) - len(fitting))
 
 
 def padded(rows: Sequence[Tokens], *, pad: int) -> tuple[Tensor, Tensor]:

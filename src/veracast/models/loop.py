@@ -16,6 +16,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -110,9 +111,12 @@ def fit(
     folder: Path,
     stage: str,
     seed: int,
+    after_step: Callable[[int], None] | None = None,
     progress: Progress = SILENT,
 ) -> Fitted:
     """Train the parameters that take gradients; the best weights are in the model when it returns.
+
+    after_step: called with the step's number, from 0, while its gradients are still there.
 
     A folder with a checkpoint of the same training is continued, with its end is read; of another one is an InputError.
     A loss that is not finite is a NotMeasuredError naming stage and step, with the last checkpoint left as it was.
@@ -127,7 +131,7 @@ def fit(
         found = _finished(model, place / "done", state)
         check_alike(f"{stage}: ended at step {state.step}", file=str(place))
         return found
-    run = _Run(model, objective, rows, config, place, stage, seed, state)
+    run = _Run(model, objective, rows, config, place, stage, seed, state, after_step)
     run.resume()
     check_alike(f"{state.fingerprint} at step {state.step}", file=str(place))
     with progress.step(stage, total=run.total) as advance:
@@ -140,10 +144,11 @@ class _Run:
     """One call of `fit`: what its steps share."""
 
     def __init__(
-        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State
+        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State,
+        after_step: Callable[[int], None] | None = None,
     ) -> None:  # fmt: skip
         self.given, self.rows, self.config = model, rows, config
-        self.place, self.stage, self.seed, self.state = place, stage, seed, state
+        self.place, self.stage, self.seed, self.state, self.after_step = place, stage, seed, state, after_step
         self.spread = spread(_Step(model, objective), config.sharding)
         self.model, self.parameters = self.spread.model, self.spread.parameters
         self.per_epoch = max(1, math.ceil(rows / config.batch_size))
@@ -202,6 +207,8 @@ class _Run:
                 parameter.grad /= weight
         nn.utils.clip_grad_norm_(self.parameters.values(), config.clip_norm)
         self.optimizer.step()
+        if self.after_step is not None:
+            self.after_step(step)
         return total / weight
 
     def _batch(self, step: int) -> np.ndarray:
