@@ -91,7 +91,8 @@ class Reallocation:
 
     def __init__(self, adapted: PeftModel) -> None:
         self._tuner: Any = adapted.base_model
-        self._weight = float(self._tuner.peft_config["default"].orth_reg_weight)
+        config: Any = adapted.peft_config["default"]
+        self._weight = float(config.orth_reg_weight)
 
     def penalty(self) -> torch.Tensor:
         """Mean of ||P'P - I|| and ||QQ' - I|| (Frobenius) over the adapters, times its weight."""
