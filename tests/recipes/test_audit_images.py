@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +22,8 @@ from veracast.cli.main import app
 from veracast.core.config import load_config
 from veracast.core.errors import ConfigError, InputError
 from veracast.core.records import Record, load_record, read_table
+from veracast.data import decoded_images
+from veracast.poison import train_once
 from veracast.poison.attacks import Attack, Planted, plant, trigger
 from veracast.poison.augment import Augmentation
 from veracast.poison.backbones import ResNet
@@ -272,7 +273,7 @@ def test_a_killed_audit_resumes_from_the_decoded_images(
             run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists() and not list(tmp_path.glob(".run*"))
     with monkeypatch.context() as patch:
-        patch.setattr(audit_images, "read_images", lambda *_, **__: pytest.fail("the images were read again"))
+        patch.setattr(decoded_images, "read_images", lambda *_, **__: pytest.fail("the images were read again"))
         again = run(config, tmp_path / "run")
     assert read_table(again, "verdicts").equals(read_table(found, "verdicts"))
     pixels = np.load(place / "poisoned.npy")
@@ -298,21 +299,6 @@ class Steps:
 
         self.names.append(name)
         return SILENT.step(name, total=total)
-
-
-def test_of_decoded_sets_in_the_cache_the_last_ones_stay(place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    monkeypatch.setenv("VERACAST_CACHE", str(tmp_path))
-    monkeypatch.setattr(audit_images, "KEPT_SETS", 2)
-    cache = tmp_path / "audit-images"
-    for age in range(1, 5):
-        (cache / f"images-{age}").mkdir(parents=True)
-        os.utime(cache / f"images-{age}", (1e9 - age, 1e9 - age))
-    audit(place / "clean.npy", out=tmp_path / "run")
-    (mine,) = (one for one in cache.glob("images-*") if (one / "images.json").is_file())
-    assert {one.name for one in cache.glob("images-*")} == {"images-1", "images-2", mine.name}
-    (own := tmp_path / "own" / "images-9").mkdir(parents=True)
-    audit(place / "clean.npy", out=tmp_path / "other", sets=[f"work={tmp_path / 'own'}"])
-    assert own.is_dir()
 
 
 def test_without_an_encoder_one_is_trained_once_and_its_time_is_told_before(place: Path, tmp_path: Path) -> None:
@@ -360,7 +346,7 @@ def test_retraining_shows_before_and_after(place: Path, tmp_path: Path, planted:
         encode = (lambda shown, **k: backdoored(shown)) if len(images) == COUNT else (lambda shown, **k: colours(shown))
         return SimpleNamespace(encode=encode, curve=curve, digest=f"{len(images)}", network=None)
 
-    monkeypatch.setattr(audit_images, "train_encoder", train)
+    monkeypatch.setattr(train_once, "train_encoder", train)
     arguments = (place / "poisoned.npy", "--retrain")
     code, body = audit(*arguments, out=tmp_path / "run", sets=[f"work={tmp_path / 'work'}"], encoder=None)
     assert code == 3 and body["verdict"].endswith("trained without them, pasting patch 1 moves 0.0% of other images (100.0% before)")  # fmt: skip
@@ -439,7 +425,8 @@ def imagenet(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "method", "network", "dim", "masks"),
     [
         ("imagenet100", "moco-v2", ResNet, 512, (49, 16)),  # at strides of 77 px: 0, 77, 154 and what is left, 175
-        ("imagenet100-vit", "byol", VisionTransformer, 384, (64, 16)),  # at strides of 4 tokens: 0, 4, 8 and 10
+        # at strides of 4 tokens: 0, 4, 8 and 10
+        pytest.param("imagenet100-vit", "byol", VisionTransformer, 384, (64, 16), marks=pytest.mark.slow),
     ],
 )
 def test_imagenet_at_224_px_through_the_real_classes(
@@ -455,7 +442,7 @@ def test_imagenet_at_224_px_through_the_real_classes(
         return seen["found"]
 
     monkeypatch.setattr(audit_images, "find_patch_poisons", watched)
-    monkeypatch.setattr(audit_images, "_training_seconds", lambda *_: 1.0)  # it would train twice
+    monkeypatch.setattr(train_once, "_training_seconds", lambda *_: 1.0)  # it would train twice
     few = ["train.epochs=1", "train.batch_size=3", "train.queue=64", "find.sample=2", "find.mask.stride=11", "least_images=6", "threads=1"]  # fmt: skip
     config = load_config(Config, file=CONFIGS / f"{name}.toml", overrides=few, given={"sources": (imagenet,), "work": tmp_path / "work"})  # fmt: skip
     record = run(config, tmp_path / "run")
