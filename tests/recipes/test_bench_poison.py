@@ -15,7 +15,7 @@ from veracast.cli.output import poison_benched
 from veracast.core.errors import InputError
 from veracast.core.files import code_digest
 from veracast.core.records import read_table
-from veracast.poison import line_up
+from veracast.poison import bench_tables, line_up
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
 from veracast.poison.controls import read_controls
 from veracast.poison.masking import Windows
@@ -208,7 +208,7 @@ def test_false_alarms_are_counted_over_thirty_clean_sets(
     assert [a.name for a in few.artefacts if a.name == "controls"] == []  # six are no rate
     rows = read_table(few, "poison_rows").filter(pl.col("own"))
     assert dict(zip(rows["group"], rows["judged"], strict=True)) == {"clean": 2, "controls: other draws": 2, "controls: generated": 1, "controls: generated, other draws": 1}  # fmt: skip
-    monkeypatch.setattr(bench_poison, "LEAST_CONTROLS", 6)
+    monkeypatch.setattr(bench_tables, "LEAST_CONTROLS", 6)
     record = run(asked, tmp_path / "enough")
     counted = read_controls(tmp_path / "enough" / "controls.json")
     assert counted is not None and counted[:2] == (6, 1)  # the clean set of seed 14

@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import threading
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,11 +30,11 @@ from veracast.core.records import Record, RunWriter
 from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
 from veracast.core.workers import side_by_side
 from veracast.poison.attacks import Attack, Family
+from veracast.poison.bench_tables import false_alarms, locator_table, row_table, rows_of, trial_rows, verdict
 from veracast.poison.contest import (
     DISPLACEMENT,
     LOCATORS,
     ROWS,
-    SHORT,
     Row,
     behind,
     localise,
@@ -47,7 +46,7 @@ from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig
 from veracast.poison.line_up import GENERATED, line_up
 from veracast.poison.ssl import SSLConfig
-from veracast.poison.tally import beside, mean_line, row_line, scores_of
+from veracast.poison.tally import beside, scores_of
 from veracast.poison.trials import (
     Group,
     Pool,
@@ -70,7 +69,6 @@ TRAIN_S = 1.5e-3  # of CPU for an image and epoch
 ROW_S = {"activation clustering, by silhouette": 2e-3, "consensus": 6e-3, "classifiers": 18e-3, "block hash": 1e-3, "activation clustering": 2e-3, "spectral signatures": 1e-3}  # fmt: skip
 LOCATE_S, SUCCESS_S = 15e-3, 5e-3
 """Rough cost for the budget that is printed first, in CPU-seconds for an image: of rows, of an image whose windows are located, of attack success."""
-LEAST_CONTROLS = 30  # clean sets, before a rate of false alarms is quoted
 
 
 @dataclass(frozen=True)
@@ -138,18 +136,18 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             return writer.finish(status="ok", verdict=words, counts=counts)
         with progress.step(words, total=bench.pieces()) as advance:
             bench.go(left, advance)
-        facts = bench.trial_rows()
-        tables = bench.row_table(facts)
-        locators = bench.locator_table(facts)
+        facts = trial_rows(bench.trials, bench.read)
+        tables = row_table(bench.trials, bench.read, facts, seed=config.seed)
+        locators = locator_table(bench.trials, bench.read, facts, seed=config.seed)
         for name, found, schema in (("poison_rows", tables, POISON_ROWS), ("poison_locators", locators, POISON_LOCATORS), ("poison_trials", facts, POISON_TRIALS)):  # fmt: skip
             writer.table(name, name, pl.DataFrame(found, schema=schema))
-        counted = _false_alarms(tables)
+        counted = false_alarms(tables)
         if counted is not None:
             write_json(writer.folder / "controls.json", counted)
             writer.file("controls", "controls", writer.folder / "controls.json", "application/json")
         took = [row for row in facts if row["took"]]
         counts = {"trials": trials, "planted": len(facts), "took": len(took)}
-        return writer.finish(status="ok", verdict=_verdict(facts, tables), counts=counts)
+        return writer.finish(status="ok", verdict=verdict(facts, tables), counts=counts)
 
 
 def _filled(config: Config) -> Config:
@@ -321,56 +319,6 @@ class _Bench:
                 side_by_side(work, [(trial, self.config) for trial in trials], workers=self.config.workers, look=look)
         look()
 
-    def trial_rows(self) -> list[dict[str, Any]]:
-        """A line of `poison_trials` for every attack of every planted trial."""
-        found = []
-        for trial in self.trials:
-            for k in range(trial.marks):
-                facts = {"group": trial.line, "threat": trial.threat, "trial": trial.name, **_mark(trial, k)}
-                found.append(facts | {"seed": trial.seed} | self.read(trial, f"success {k}"))
-        return found
-
-    def row_table(self, facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Lines of `poison_rows`: means over the trials that took the backdoor, false alarms over the clean ones."""
-        took = Counter(row["trial"] for row in facts if row["took"])
-        lines = []
-        for group in dict.fromkeys(trial.line for trial in self.trials):
-            mine = [trial for trial in self.trials if trial.line == group]
-            judged = [trial for trial in mine if took[trial.name] == trial.marks]
-            for row in rows_of(mine[0]):
-                pieces = [self.read(trial, f"row {row.name}") for trial in judged]
-                lines.append(row_line(group, row.name, row.own, len(mine), pieces, self.config.seed))
-        return lines
-
-    def locator_table(self, facts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Lines of `poison_locators`."""
-        took = {row["trial"] for row in facts if row["took"]}
-        lines = []
-        judged = [trial for trial in self.trials if trial.group == "main" and trial.name in took]
-        for name in LOCATORS if judged else ():
-            pieces = [self.read(trial, f"windows {name}") for trial in judged]
-            line: dict[str, Any] = {"group": "main", "locator": name, "trials": len(pieces)}
-            for key in ("hit", "iou", "seconds"):
-                line |= mean_line(key, [piece[key] for piece in pieces], self.config.seed)
-            lines.append(line)
-        return lines
-
-
-def rows_of(trial: Trial) -> tuple[Row, ...]:
-    """All rows for the main setting, the audit alone for cheap controls, the short list for the others."""
-    if trial.group == "controls":
-        return tuple(row for row in ROWS if row.own)
-    return ROWS if trial.group == "main" else SHORT
-
-
-def _mark(trial: Trial, k: int) -> dict[str, Any]:
-    """What `poison_trials` says of the k-th mark of a trial."""
-    if trial.attacks:
-        return {key: value for key, value in asdict(trial.attacks[k]).items() if key in POISON_TRIALS}
-    if trial.overlay is None:
-        return {}
-    return {"family": trial.overlay.kind, "target": trial.overlay.target, "rate": trial.overlay.share}
-
 
 def _train(trial: Trial, config: Config, stop: threading.Event) -> None:
     """The encoder of a trial's images."""
@@ -434,38 +382,3 @@ def _write(path: Path, facts: Mapping[str, Any]) -> None:
     write_json(
         path, {key: None if isinstance(value, float) and value != value else value for key, value in facts.items()}
     )
-
-
-def _false_alarms(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What the audit says of its false alarms (poison/controls.py): flagged of clean sets of all kinds; None with fewer than LEAST_CONTROLS."""
-    clean = [row for row in rows if row["own"] and row["group"].split(":")[0] in ("clean", "controls")]
-    if sum(row["judged"] for row in clean) < LEAST_CONTROLS:
-        return None
-    kinds = ", ".join(f"{row['judged']} {row['group']}" for row in clean)
-    total, flagged = (sum(row[key] for row in clean) for key in ("judged", "sets_flagged"))
-    return {"controls": total, "flagged": flagged, "source": f"veracast bench poison: {kinds}"}
-
-
-def _verdict(facts: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]) -> str:
-    """How the audit did in the main setting and on clean sets."""
-    said = []
-    main = [row for row in facts if row["group"] == "main"]
-    own = {row["group"]: row for row in rows if row["own"]}
-    if main:
-        took = [row for row in main if row["took"]]
-        said.append(f"{len(took)} of {len(main)} encoders took the backdoor")
-        if took:
-            line = own["main"]
-            precision = "none flagged" if line["precision"] is None else f"precision {line['precision']:.3f}"
-            after, control = (
-                float(np.mean([row[key] for row in took])) for key in ("retrained_attack", "control_attack")
-            )
-            said.append(
-                f"recall {line['recall']:.3f}, {precision}; attack success {np.mean([r['attack'] for r in took]):.3f}, {after:.3f} after retraining, {control:.3f} of the control"
-            )
-    if "clean" in own:
-        said.append(f"{own['clean']['sets_flagged']} of {own['clean']['judged']} clean sets flagged")
-    counted = _false_alarms(rows)
-    if counted is not None:
-        said.append(f"with cheap controls {counted['flagged']} of {counted['controls']}")
-    return "; ".join(said) or "nothing was judged"
