@@ -109,8 +109,8 @@ def poison_tables() -> str:
     parts = []
     for path in sorted(RESULTS.glob("poison-*.json")):
         kept = json.loads(path.read_text(encoding="utf-8"))
-        parts += [_routes(kept), _encoders(kept)]
-    return "\n\n".join(parts)
+        parts += [_routes(kept), _encoders(kept), _threats(kept), _benign(kept)]
+    return "\n\n".join(part for part in parts if part)
 
 
 def _routes(kept: dict[str, Any]) -> str:
@@ -159,6 +159,41 @@ def _encoders(kept: dict[str, Any]) -> str:
             cells.append(f"{100 * _average(both):+.1f} ({100 * min(both):+.1f} to {100 * max(both):+.1f}) points")
         lines.append("| " + " | ".join([*cells, *["-"] * (7 - len(cells))]) + " |")
     return "\n".join(lines)
+
+
+def _threats(kept: dict[str, Any]) -> str:
+    """Triggers that nothing was fixed on, a line per threat; what is missed is a rate of its own."""
+    rows = {(row["group"], row["row"]): row for row in kept["rows"]}
+    own = next((row["row"] for row in kept["rows"] if row["own"]), "")
+    lines = [
+        "| threat not looked at before | took the backdoor | planted images found | missed | precision | PatchSearch's route, 8 x 8 map: found | block hash: found | attack success: suspect | clean control | retrained |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for group in dict.fromkeys(row["group"] for row in kept["trials"] if row["group"].startswith("unseen")):
+        trials = [row for row in kept["trials"] if row["group"] == group]
+        took = [row for row in trials if row["took"]]
+        audit, patch_search, blocks = (
+            rows.get((group, name), {}) for name in (own, "classifiers · Grad-CAM, 8 x 8 map", "block hash")
+        )
+        found = audit.get("recall")
+        cells = [
+            group.partition(": ")[2], f"{len(took)} of {len(trials)}", _bare(found), _bare(None if found is None else 1 - found),
+            *(_bare(row.get(key)) for row, key in ((audit, "precision"), (patch_search, "recall"), (blocks, "recall"))),
+            *(_bare(_average([row[f"{who}attack"] for row in trials])) for who in ("", "control_", "retrained_")),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
+def _benign(kept: dict[str, Any]) -> str:
+    """What the audit says of sets without a backdoor, by kind."""
+    lines = ["| sets without a trigger | sets | recurring overlay told | flagged as a backdoor |", "|---|---|---|---|"]
+    for row in kept["rows"]:
+        kind = row["group"].partition(":")[0]
+        if row["own"] and kind in ("clean", "controls", "overlays") and not row["group"].endswith("logo-one-class"):
+            cells = (row["group"], row["judged"], row["sets_with_overlay"], row["sets_flagged"])
+            lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def agents_table() -> str:

@@ -100,9 +100,25 @@ def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path,
         "trials": [trial(True, 0.8, 0.03), trial(True, 0.6, 0.09), trial(False, 0.1, 0.5)],
     }  # fmt: skip
     (tmp_path / "poison-small.json").write_text(json.dumps(kept))
-    routes, encoders = (table.splitlines()[2:] for table in module.poison_tables().split("\n\n"))
+    routes, encoders = (
+        table.splitlines()[2:] for table in module.poison_tables().split("\n\n")
+    )  # no others without their sets
     assert routes == ["| **consensus · masks** | .970 [.870, .970] | .600 [.500, .600] | 1.000 [.900, 1.000] | .990 [.890, .990] | .980 [.880, .980] | - | .500, - | 3 of 10 | 61 |"]  # fmt: skip
     assert encoders == ["| main | 2 of 3 | .400, .400, .400 | .700 (.600 to .800) | .050 (.050 to .050) | .060 (.030 to .090) | +1.0 (-2.0 to +4.0) points |"]  # fmt: skip
+
+    kept["rows"] += [
+        row("unseen: 5 px", "consensus · masks", own=True, recall=0.25, precision=None),
+        row("unseen: 5 px", "block hash", recall=0.5, precision=1.0),
+        row("overlays: logo", "consensus · masks", own=True, flagged=0) | {"sets_with_overlay": 7},
+        row("overlays: logo-one-class", "consensus · masks", own=True, flagged=10) | {"sets_with_overlay": 0},
+    ]
+    kept["trials"] += [
+        trial(took, attack, 0.03) | {"group": "unseen: 5 px"} for took, attack in ((True, 0.8), (False, 0.2))
+    ]
+    (tmp_path / "poison-small.json").write_text(json.dumps(kept))
+    threats, benign = (table.splitlines()[2:] for table in module.poison_tables().split("\n\n")[2:])
+    assert threats == ["| 5 px | 1 of 2 | .250 | .750 | - | - | .500 | .500 | .050 | .030 |"]
+    assert benign == ["| overlays: logo | 10 | 7 | 0 |"]  # a logo of one class is one with a trigger
 
 
 @pytest.mark.parametrize("line", COMMANDS)
