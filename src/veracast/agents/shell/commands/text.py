@@ -6,6 +6,8 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from veracast.agents.shell.call import Call
 from veracast.agents.shell.commands.options import Options, options
@@ -15,6 +17,8 @@ from veracast.agents.shell.streams import FileSink, Sink, Source, lines, raw, te
 from veracast.agents.shell.tree import Directory, File
 
 _UNITS = {"": 1, "b": 512, "k": 1024, "K": 1024, "KB": 1000, "kB": 1000, "KiB": 1024, "M": 1024**2, "MB": 1000**2, "MiB": 1024**2, "G": 1024**3, "GB": 1000**3, "GiB": 1024**3}  # fmt: skip
+
+_Opened = TypeVar("_Opened", Source, bytes)
 
 
 def size(call: Call, word: str) -> int:
@@ -137,43 +141,17 @@ _COUNTS = {"lines": "n:", "bytes": "c:", "quiet": "q", "silent": "q", "verbose":
 
 
 def head(call: Call) -> int:
-    _old_count(call)
-    found = options(call, "n:c:qv", _COUNTS)
-    unit = found.last("nc") or "n"
-    word = found.value(unit) or "10"
-    negative = word.startswith("-")
-    count = size(call, word.lstrip("-+"))
-    status, many, first = 0, len(found.rest) > 1, True
-    for path in found.rest or ["-"]:
-        try:
-            source = call.source(path)
-        except TreeFault as fault:
-            call.error(f"error reading '{path}': {fault}" if str(fault) == E_ISDIR else f"cannot open '{path}' for reading: {fault}")  # fmt: skip
-            status = 1
-            continue
-        if (many and not found.has("q")) or found.has("v"):
-            call.out(f"{'' if first else chr(10)}==> {'standard input' if path == '-' else path} <==\n")
-        first = False
-        if negative:
-            pieces = source.read().splitlines(keepends=True) if unit == "n" else []
-            whole = b"".join(pieces[: max(0, len(pieces) - count)]) if unit == "n" else source.read()[: -count or None]
-            call.out(whole)
-        elif unit == "c":
-            call.out(source.read(count))
-        else:
-            found_lines = []
-            for _ in range(count):
-                line = source.line()
-                if not line:
-                    break
-                found_lines.append(line)
-            call.out(b"".join(found_lines))
-    return status
+    return _part(call, call.source, _head_of)
 
 
 def tail(call: Call) -> int:
     if call.args and re.fullmatch(r"\+\d+", call.args[0]):
         call.args[0:1] = ["-n", call.args[0]]
+    return _part(call, call.read, _tail_of)
+
+
+def _part(call: Call, opened: Callable[[str], _Opened], part_of: Callable[[_Opened, str, str, int], bytes]) -> int:
+    """What `part_of` (source, unit `n` or `c`, the count as written, its size) leaves of each file, under its headline where there are many."""
     _old_count(call)
     found = options(call, "n:c:qv", _COUNTS)
     unit = found.last("nc") or "n"
@@ -182,7 +160,7 @@ def tail(call: Call) -> int:
     status, many, first = 0, len(found.rest) > 1, True
     for path in found.rest or ["-"]:
         try:
-            data = call.read(path)
+            source = opened(path)
         except TreeFault as fault:
             call.error(f"error reading '{path}': {fault}" if str(fault) == E_ISDIR else f"cannot open '{path}' for reading: {fault}")  # fmt: skip
             status = 1
@@ -190,10 +168,34 @@ def tail(call: Call) -> int:
         if (many and not found.has("q")) or found.has("v"):
             call.out(f"{'' if first else chr(10)}==> {'standard input' if path == '-' else path} <==\n")
         first = False
-        pieces: list[bytes] | bytes = re.findall(rb"[^\n]*\n|[^\n]+", data) if unit == "n" else data
-        kept = pieces[max(0, count - 1) :] if word.startswith("+") else pieces[max(0, len(pieces) - count) :]
-        call.out(b"".join(kept) if isinstance(kept, list) else kept)
+        call.out(part_of(source, unit, word, count))
     return status
+
+
+def _head_of(source: Source, unit: str, word: str, count: int) -> bytes:
+    """The beginning; of a negative count all but the end. No more is read than is asked for."""
+    if word.startswith("-"):
+        whole = source.read()
+        if unit == "c":
+            return whole[: -count or None]
+        pieces = whole.splitlines(keepends=True)
+        return b"".join(pieces[: max(0, len(pieces) - count)])
+    if unit == "c":
+        return source.read(count)
+    lines = []
+    for _ in range(count):
+        line = source.line()
+        if not line:
+            break
+        lines.append(line)
+    return b"".join(lines)
+
+
+def _tail_of(data: bytes, unit: str, word: str, count: int) -> bytes:
+    """The end; of a count with a plus all from there."""
+    pieces: list[bytes] | bytes = re.findall(rb"[^\n]*\n|[^\n]+", data) if unit == "n" else data
+    kept = pieces[max(0, count - 1) :] if word.startswith("+") else pieces[max(0, len(pieces) - count) :]
+    return b"".join(kept) if isinstance(kept, list) else kept
 
 
 def wc(call: Call) -> int:
