@@ -8,7 +8,7 @@ A row that is longer than the model's context is left out and counted, never cut
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -78,8 +78,11 @@ class AnswerLoss:
         return LossSum(total, float(asked.sum()))
 
 
-def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Sequence[Sequence[Turn]], config: TuneConfig, *, folder: Path, seed: int, progress: Progress = SILENT) -> Tuned:  # fmt: skip
-    """Train in place; a folder with a checkpoint of the same training is continued. InputError where no row fits the context."""
+def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Sequence[Sequence[Turn]], config: TuneConfig, *, folder: Path, seed: int, progress: Progress = SILENT, loss: Callable[..., AnswerLoss] = AnswerLoss, stage: str = "tune") -> Tuned:  # fmt: skip
+    """Train in place; a folder with a checkpoint of the same training is continued. InputError where no row fits the context.
+
+    loss: what makes the objective, called as AnswerLoss is. stage: its name in curve and folder; trainings of another loss need another one.
+    """
     longest = int(model.config.get_text_config().max_position_embeddings)
     train, held_tokens = ([row_tokens(tokenizer, turns) for turns in part] for part in (rows, held))
     fitting = [one for one in train if len(one.ids) <= longest and one.counted.any()]
@@ -96,12 +99,12 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     kept = (
         [one for one in held_tokens if len(one.ids) <= longest] if moving is None else []
     )  # the best state may be one not pruned yet
-    objective = AnswerLoss(fitting, kept, pad=int(tokenizer.pad_token_id), moving=moving)
+    objective = loss(fitting, kept, pad=int(tokenizer.pad_token_id), moving=moving)
     loop = (
         config.loop if moving is None else replace(config.loop, checkpoint_every_s=math.inf)
     )  # its importances are in no checkpoint
     fitted = fit(
-        model, objective, len(fitting), loop, folder=folder, stage=f"tune-{config.method}", seed=seed,
+        model, objective, len(fitting), loop, folder=folder, stage=f"{stage}-{config.method}", seed=seed,
         after_step=moving.after_step if moving else None, progress=progress,
     )  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
