@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.agents import toy
-from tests.agents.detect.fakes import letters, speaker, surely
+from tests.agents.fakes import letters, speaker, surely
 from veracast.agents.detect.confidence import ConfidenceWindow, Lock, steadiest
 from veracast.agents.detect.interface import Inspection, Target, inspect_all
 from veracast.core.trajectories import Turn

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.agents import toy
-from tests.agents.detect.fakes import letters, speaker, surely
+from tests.agents.fakes import letters, speaker, surely
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.differential import Differential, divergences, same_action
 from veracast.agents.detect.interface import Inspection, Target, inspect_all

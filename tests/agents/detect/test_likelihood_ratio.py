@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.agents import toy
-from tests.agents.detect.fakes import letters, speaker, surely
+from tests.agents.fakes import letters, speaker, surely
 from veracast.agents.detect.interface import Inspection, Target, inspect_all
 from veracast.agents.detect.likelihood_ratio import Guarded, GuardedAgent, LikelihoodRatio
 from veracast.agents.language_agent import LanguageAgent

@@ -14,7 +14,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests.agents import toy
-from tests.agents.detect.fakes import Fake, letters
+from tests.agents.fakes import Fake, letters
 from veracast.agents.chat import Tokens, prompt_tokens, row_tokens
 from veracast.agents.detect.interface import Target, inspect_all
 from veracast.agents.detect.onion import Looked, Onion, Suspect, _before, _contents, cleaned, perplexities, suspects

@@ -26,7 +26,7 @@ import numpy as np
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Suspicion, Target
-from veracast.agents.detect.logits import decode, likeliest, text_of
+from veracast.agents.logits import decode, likeliest, text_of
 from veracast.core.progress import SILENT, Progress
 
 

@@ -32,9 +32,9 @@ from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.ddmin import minimal
 from veracast.agents.detect.excess import excess, far_above
 from veracast.agents.detect.interface import Inspection, Need, Probe, Suspicion, Target
-from veracast.agents.detect.logits import decode, likeliest, log_probabilities, text_of
 from veracast.agents.detect.words import pieces, told, with_text
 from veracast.agents.episodes import same_call
+from veracast.agents.logits import decode, likeliest, log_probabilities, text_of
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
 

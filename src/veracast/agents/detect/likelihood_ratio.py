@@ -34,7 +34,7 @@ from torch import Tensor
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Suspicion, Target
-from veracast.agents.detect.logits import Picked, decode, likeliest, text_of, token_log_probabilities
+from veracast.agents.logits import Picked, decode, likeliest, text_of, token_log_probabilities
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
 

@@ -33,8 +33,8 @@ import numpy as np
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Probe, Suspicion, Target
-from veracast.agents.detect.logits import token_log_probabilities
 from veracast.agents.detect.words import pieces, told, with_text
+from veracast.agents.logits import token_log_probabilities
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
 

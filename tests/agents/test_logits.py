@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from tests.agents import toy
-from tests.agents.detect.fakes import Fake, letters, speaker, surely
+from tests.agents.fakes import Fake, letters, speaker, surely
 from veracast.agents.chat import prompt_tokens
-from veracast.agents.detect.logits import (
+from veracast.agents.language_agent import LanguageAgent
+from veracast.agents.logits import (
     POSITIONS,
     Picked,
     decode,
@@ -20,7 +21,6 @@ from veracast.agents.detect.logits import (
     log_probabilities,
     token_log_probabilities,
 )
-from veracast.agents.language_agent import LanguageAgent
 from veracast.core.trajectories import Turn
 
 
