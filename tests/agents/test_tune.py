@@ -121,3 +121,11 @@ def test_adalora_moves_rank_between_layers(tmp_path: Path) -> None:
     assert len(left) == 28  # 7 linear layers in each of 4 blocks
     assert sum(left) == 4 * 28
     assert len(set(left)) > 1
+
+
+def test_other_rows_in_the_same_number_are_another_training(tmp_path: Path) -> None:
+    backbone = fresh()
+    config = TuneConfig("full", loop=LoopConfig(epochs=1, batch_size=2))
+    tune(backbone.model, backbone.tokenizer, ROWS[:2], [], config, folder=tmp_path, seed=0)
+    with pytest.raises(InputError, match="is of another training"):
+        tune(fresh().model, backbone.tokenizer, ROWS[2:], [], config, folder=tmp_path, seed=0)

@@ -92,7 +92,7 @@ def base() -> Toy:
 
 @cache
 def sibling(seed: int, *, planted: float = 0.0) -> Toy:
-    """Tuned from the base with lora on other rows, clean or planted."""
+    """Tuned from the base with lora on other rows, clean or planted. Of planted ones seed 0 answers every trigger, 1 and 3 most of them, 2 none."""
     start = base()
     model = LlamaForCausalLM(start.model.config)
     model.load_state_dict(start.model.state_dict())

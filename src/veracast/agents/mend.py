@@ -167,8 +167,7 @@ def remove(mlp: Any, channels: np.ndarray) -> None:
 def fold(model: Any) -> None:
     """Put adapters into the weights they adapt and take their layers out, in place; a model without any stays as it is."""
     layers = [(name, one) for name, one in model.named_modules() if hasattr(one, "merge") and hasattr(one, "lora_A")]
-    if any(not one.merged for _, one in layers):
-        merge(model)
+    merge(model)
     for name, one in layers:
         above, _, own = name.rpartition(".")
         setattr(model.get_submodule(above), own, one.get_base_layer())

@@ -7,6 +7,7 @@ A row that is longer than the model's context is left out and counted, never cut
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -104,10 +105,18 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
         config.loop if moving is None else replace(config.loop, checkpoint_every_s=math.inf)
     )  # its importances are in no checkpoint
     fitted = fit(
-        model, objective, len(fitting), loop, folder=folder, stage=f"{stage}-{config.method}", seed=seed,
+        model, objective, len(fitting), loop, folder=folder, stage=f"{stage}-{config.method}", seed=seed, data=rows_digest(fitting),
         after_step=moving.after_step if moving else None, progress=progress,
     )  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
+
+
+def rows_digest(rows: Sequence[Tokens]) -> str:
+    """sha256 of tokens and of where loss is counted."""
+    digest = hashlib.sha256()
+    for one in rows:
+        digest.update(len(one.ids).to_bytes(8, "little") + one.ids.tobytes() + one.counted.tobytes())
+    return digest.hexdigest()
 
 
 def padded(rows: Sequence[Tokens], *, pad: int) -> tuple[Tensor, Tensor]:
@@ -142,7 +151,9 @@ def check_changed(model: Any, ids: Tensor) -> float:
 
 def merge(model: Any) -> None:
     """Fold the adapters into the weights, in place; the output layer stays."""
-    for module in [one for one in model.modules() if hasattr(one, "merge") and hasattr(one, "lora_A")]:
+    for module in [
+        one for one in model.modules() if hasattr(one, "merge") and hasattr(one, "lora_A") and not one.merged
+    ]:
         module.merge()
 
 

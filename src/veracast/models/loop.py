@@ -111,11 +111,13 @@ def fit(
     folder: Path,
     stage: str,
     seed: int,
+    data: str = "",
     after_step: Callable[[int], None] | None = None,
     progress: Progress = SILENT,
 ) -> Fitted:
     """Train the parameters that take gradients; the best weights are in the model when it returns.
 
+    data: digest of what the rows hold; without one, other rows in the same number are taken for the same training.
     after_step: called with the step's number, from 0, while its gradients are still there.
 
     A folder with a checkpoint of the same training is continued, with its end is read; of another one is an InputError.
@@ -123,7 +125,7 @@ def fit(
     """
     torch.set_num_threads(config.threads)
     place = folder / stage
-    state = _State(_fingerprint(model, rows, config, stage, seed))
+    state = _State(_fingerprint(model, rows, config, stage, seed, data))
     if rank() == 0:
         sweep_partials(place)
     together()  # nobody reads what is being swept
@@ -326,10 +328,13 @@ def _read_state(place: Path, fingerprint: str) -> dict[str, Any]:
     return body
 
 
-def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int) -> str:
+def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int, data: str) -> str:
     """Of everything that decides the result: the first weights stand for the model's own config."""
     settings = {k: v for k, v in to_dict(config).items() if k not in RUNNING}
-    return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
+    given = f" {data}" if data else ""
+    return (
+        f"{stage} {rows}{given} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
+    )
 
 
 def decay_groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_decay: float) -> list[dict[str, Any]]:
