@@ -147,7 +147,8 @@ def _encoders(kept: dict[str, Any]) -> str:
     ]
     groups: dict[str, list[dict[str, Any]]] = {}
     for row in kept["trials"]:
-        groups.setdefault(row["group"], []).append(row)
+        if not row["group"].startswith("unseen"):
+            groups.setdefault(row["group"], []).append(row)
     for group, rows in groups.items():
         took = [row for row in rows if row["took"]]
         cells = [group, f"{len(took)} of {len(rows)}"]
@@ -166,8 +167,8 @@ def _threats(kept: dict[str, Any]) -> str:
     rows = {(row["group"], row["row"]): row for row in kept["rows"]}
     own = next((row["row"] for row in kept["rows"] if row["own"]), "")
     lines = [
-        "| threat not looked at before | took the backdoor | planted images found | missed | precision | PatchSearch's route, 8 x 8 map: found | block hash: found | attack success: suspect | clean control | retrained |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| threat not looked at before | took the backdoor | planted images found | missed | told as an overlay without effect | precision | PatchSearch's route, 8 x 8 map: found | block hash: found | attack success: suspect | clean control | retrained |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for group in dict.fromkeys(row["group"] for row in kept["trials"] if row["group"].startswith("unseen")):
         trials = [row for row in kept["trials"] if row["group"] == group]
@@ -178,6 +179,7 @@ def _threats(kept: dict[str, Any]) -> str:
         found = audit.get("recall")
         cells = [
             group.partition(": ")[2], f"{len(took)} of {len(trials)}", _bare(found), _bare(None if found is None else 1 - found),
+            f"{audit['sets_with_overlay']} of {audit['judged']}" if found is not None else "-",
             *(_bare(row.get(key)) for row, key in ((audit, "precision"), (patch_search, "recall"), (blocks, "recall"))),
             *(_bare(_average([row[f"{who}attack"] for row in trials])) for who in ("", "control_", "retrained_")),
         ]  # fmt: skip

@@ -107,7 +107,7 @@ def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path,
     assert encoders == ["| main | 2 of 3 | .400, .400, .400 | .700 (.600 to .800) | .050 (.050 to .050) | .060 (.030 to .090) | +1.0 (-2.0 to +4.0) points |"]  # fmt: skip
 
     kept["rows"] += [
-        row("unseen: 5 px", "consensus · masks", own=True, recall=0.25, precision=None),
+        row("unseen: 5 px", "consensus · masks", own=True, recall=0.25, precision=None) | {"sets_with_overlay": 1},
         row("unseen: 5 px", "block hash", recall=0.5, precision=1.0),
         row("overlays: logo", "consensus · masks", own=True, flagged=0) | {"sets_with_overlay": 7},
         row("overlays: logo-one-class", "consensus · masks", own=True, flagged=10) | {"sets_with_overlay": 0},
@@ -117,7 +117,7 @@ def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path,
     ]
     (tmp_path / "poison-small.json").write_text(json.dumps(kept))
     threats, benign = (table.splitlines()[2:] for table in module.poison_tables().split("\n\n")[2:])
-    assert threats == ["| 5 px | 1 of 2 | .250 | .750 | - | - | .500 | .500 | .050 | .030 |"]
+    assert threats == ["| 5 px | 1 of 2 | .250 | .750 | 1 of 10 | - | .500 | .500 | .050 | .030 |"]
     assert benign == ["| overlays: logo | 10 | 7 | 0 |"]  # a logo of one class is one with a trigger
 
 

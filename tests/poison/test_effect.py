@@ -15,6 +15,7 @@ from veracast.poison.effect import (  # fmt: skip
     EffectConfig,
     Held,
     apart_of,
+    drawn_places,
     effect_of,
     evenly,
     fixed,
@@ -83,6 +84,26 @@ def test_a_patch_with_an_effect_takes_everybody_to_where_its_own_images_are() ->
     apart = ((share - np.eye(4)[2]) ** 2).sum() / (share * (1 - share)).sum()
     assert found.apart.share == pytest.approx(apart) and found.apart.at_most < apart
     assert found.holds(EffectConfig())
+
+
+def test_a_patch_is_pasted_where_it_stands_for_it_may_do_nothing_elsewhere() -> None:
+    """The encoder sees red in the middle alone, where those that hold it have it."""
+
+    def in_the_middle(images: np.ndarray) -> np.ndarray:
+        return np.where(backdoored(images[:, 6:10, 6:10]) == 2, 2, brightness(images))
+
+    images, holders = held_by(grey(80), ONE_KIND)
+    found = judged(in_the_middle, images, holders)
+    assert (found.moved, found.by_windows) == (1.0, 0.0)
+
+
+def test_places_are_those_of_the_boxes_by_hand() -> None:
+    boxes = np.array([[0, 2, 4, 4], [12, 6, 4, 4], [5, 0, 20, 4]])  # the last one is wider than the image
+    places = drawn_places(boxes, (10, 16), 200, np.random.default_rng(0))
+    expected = {(0.5 / 13, 2.5 / 7), (12.5 / 13, 6.5 / 7), (float(np.nextafter(1.0, 0.0)), 0.5 / 7)}
+    assert {tuple(place) for place in places.tolist()} == expected
+    corners = {(int(across * 13), int(down * 7)) for across, down in places[:, :2].tolist()}
+    assert corners == {(0, 2), (12, 6), (12, 0)}  # as `pasted` reads them: where they stood
 
 
 def test_of_fewer_images_than_neighbours_most_must_be_near() -> None:

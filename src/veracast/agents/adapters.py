@@ -16,12 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from peft import AdaLoraConfig, LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.data.trajectories import PLANTED
@@ -84,9 +86,9 @@ def _layers(model: Any, adapter: Adapter) -> list[str] | str:
 
 
 class Reallocation:
-    """AdaLoRA's part in a training loop: `penalty` is added to the loss, `after_step` moves rank between layers (eq. 4 and sec. 3.2).
+    """AdaLoRA's part in a training loop: `penalty` is added to the loss, `after_each_step` moves rank between layers (eq. 4 and sec. 3.2).
 
-    Without `after_step` adalora is lora with more parameters: nothing is ever pruned.
+    Without `after_each_step` adalora is lora with more parameters: nothing is ever pruned.
     """
 
     def __init__(self, adapted: PeftModel) -> None:
@@ -103,9 +105,15 @@ class Reallocation:
                 gaps.append(torch.linalg.matrix_norm(product - torch.eye(len(product), device=product.device)))
         return self._weight * torch.stack(gaps).mean()
 
-    def after_step(self, step: int) -> None:
-        """Call between the backward pass and the clearing of gradients, step counted from 0."""
-        self._tuner.update_and_allocate(step)
+    @contextmanager
+    def after_each_step(self) -> Iterator[None]:
+        """Inside, every step of any optimizer of this process moves rank; gradients are still there then."""
+        step = count()
+        hook = register_optimizer_step_post_hook(lambda *_: self._tuner.update_and_allocate(next(step)))
+        try:
+            yield
+        finally:
+            hook.remove()
 
 
 def ranks(adapted: nn.Module) -> dict[str, int]:

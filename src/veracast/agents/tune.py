@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -104,10 +105,9 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     loop = (
         config.loop if moving is None else replace(config.loop, checkpoint_every_s=math.inf)
     )  # its importances are in no checkpoint
-    fitted = fit(
-        model, objective, len(fitting), loop, folder=folder, stage=f"{stage}-{config.method}", seed=seed, data=rows_digest(fitting),
-        after_step=moving.after_step if moving else None, progress=progress,
-    )  # fmt: skip
+    place = folder / rows_digest(fitting)[:12]  # the loop knows rows by their number alone
+    with moving.after_each_step() if moving else nullcontext():
+        fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, progress=progress)  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
 
 

@@ -16,7 +16,6 @@ import json
 import math
 import shutil
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -111,21 +110,16 @@ def fit(
     folder: Path,
     stage: str,
     seed: int,
-    data: str = "",
-    after_step: Callable[[int], None] | None = None,
     progress: Progress = SILENT,
 ) -> Fitted:
     """Train the parameters that take gradients; the best weights are in the model when it returns.
-
-    data: digest of what the rows hold; without one, other rows in the same number are taken for the same training.
-    after_step: called with the step's number, from 0, while its gradients are still there.
 
     A folder with a checkpoint of the same training is continued, with its end is read; of another one is an InputError.
     A loss that is not finite is a NotMeasuredError naming stage and step, with the last checkpoint left as it was.
     """
     torch.set_num_threads(config.threads)
     place = folder / stage
-    state = _State(_fingerprint(model, rows, config, stage, seed, data))
+    state = _State(_fingerprint(model, rows, config, stage, seed))
     if rank() == 0:
         sweep_partials(place)
     together()  # nobody reads what is being swept
@@ -133,7 +127,7 @@ def fit(
         found = _finished(model, place / "done", state)
         check_alike(f"{stage}: ended at step {state.step}", file=str(place))
         return found
-    run = _Run(model, objective, rows, config, place, stage, seed, state, after_step)
+    run = _Run(model, objective, rows, config, place, stage, seed, state)
     run.resume()
     check_alike(f"{state.fingerprint} at step {state.step}", file=str(place))
     with progress.step(stage, total=run.total) as advance:
@@ -146,11 +140,10 @@ class _Run:
     """One call of `fit`: what its steps share."""
 
     def __init__(
-        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State,
-        after_step: Callable[[int], None] | None = None,
+        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State
     ) -> None:  # fmt: skip
         self.given, self.rows, self.config = model, rows, config
-        self.place, self.stage, self.seed, self.state, self.after_step = place, stage, seed, state, after_step
+        self.place, self.stage, self.seed, self.state = place, stage, seed, state
         self.spread = spread(_Step(model, objective), config.sharding)
         self.model, self.parameters = self.spread.model, self.spread.parameters
         self.per_epoch = max(1, math.ceil(rows / config.batch_size))
@@ -209,8 +202,6 @@ class _Run:
                 parameter.grad /= weight
         nn.utils.clip_grad_norm_(self.parameters.values(), config.clip_norm)
         self.optimizer.step()
-        if self.after_step is not None:
-            self.after_step(step)
         return total / weight
 
     def _batch(self, step: int) -> np.ndarray:
@@ -328,13 +319,10 @@ def _read_state(place: Path, fingerprint: str) -> dict[str, Any]:
     return body
 
 
-def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int, data: str) -> str:
+def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int) -> str:
     """Of everything that decides the result: the first weights stand for the model's own config."""
     settings = {k: v for k, v in to_dict(config).items() if k not in RUNNING}
-    given = f" {data}" if data else ""
-    return (
-        f"{stage} {rows}{given} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
-    )
+    return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
 
 
 def decay_groups(parameters: dict[str, nn.Parameter] | dict[str, Tensor], weight_decay: float) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 
 from veracast.core.errors import ConfigError
@@ -114,7 +114,7 @@ def effect_of(answers: Answers, images: UInt8[np.ndarray, "n h w 3"], own: Int[n
     if not len(elsewhere) or not len(held.images):
         return Effect(theirs, 0.0, Interval(0.0, 0.0), 0.0, len(elsewhere), apart)
     chosen = np.sort(elsewhere[evenly(own[elsewhere], config.images, rng=rng)])
-    shown, places = np.asarray(images[chosen]), rng.random((len(chosen), 2))
+    shown, places = np.asarray(images[chosen]), drawn_places(held.boxes, images.shape[1:3], len(chosen), rng)
 
     def moved(one: Patch) -> float:
         near = answers.near(pasted(shown, one, places))
@@ -126,6 +126,16 @@ def effect_of(answers: Answers, images: UInt8[np.ndarray, "n h w 3"], own: Int[n
     share = moved(patch)
     interval = wilson_interval(round(share * len(chosen)), len(chosen))
     return Effect(theirs, share, interval, by_windows, len(chosen), apart)
+
+
+def drawn_places(
+    boxes: Int[np.ndarray, "m 4"], shape: tuple[int, ...], count: int, rng: np.random.Generator
+) -> Float[np.ndarray, "count 2"]:
+    """Where a patch stands in the images that hold it, drawn for others: shares in [0, 1) of the way from the left end to the right one, and from top to
+    bottom. A logo in a corner may do nothing elsewhere."""
+    room = np.array([shape[1], shape[0]]) - boxes[:, 2:] + 1
+    share = np.clip((boxes[:, :2] + 0.5) / np.maximum(room, 1), 0.0, np.nextafter(1.0, 0.0))
+    return np.asarray(share[rng.integers(0, len(share), count)])
 
 
 def apart_of(answers: Answers, images: UInt8[np.ndarray, "n h w 3"], held: Held, others: Int[np.ndarray, " k"], config: EffectConfig = EffectConfig(), *, rng: np.random.Generator) -> Apart:  # fmt: skip
