@@ -117,7 +117,7 @@ def test_the_tables_of_the_poison_bench_say_what_its_record_says(tmp_path: Path,
     ]
     (tmp_path / "poison-small.json").write_text(json.dumps(kept))
     threats, benign = (table.splitlines()[2:] for table in module.poison_tables().split("\n\n")[2:])
-    assert threats == ["| 5 px | 1 of 2 | .250 | .750 | 1 of 10 | - | .500 | .500 | .050 | .030 |"]
+    assert threats == ["| 5 px | 1 of 2 | .250 | .750 | 1 of 10 | - | - | .500 | .500 | .050 | .030 |"]
     assert benign == ["| overlays: logo | 10 | 7 | 0 |"]  # a logo of one class is one with a trigger
 
 
