@@ -10,6 +10,7 @@ import torch
 
 from veracast.agents.chat import prompt_tokens, row_tokens
 from veracast.agents.language_agent import LanguageAgent
+from veracast.agents.logits import decode, likeliest
 from veracast.core.trajectories import Turn
 from veracast.models.backbones import load_backbone
 from veracast.models.graph_language import cache_keyword
@@ -61,9 +62,11 @@ def test_a_row_that_ends_early_leaves_the_batch() -> None:
     talks = [[Turn("user", "a b c d e f g"[: 2 * k + 1])] for k in range(7)]
     together, alone = agent.reply(talks), [agent.reply([talk])[0] for talk in talks]
     assert together == alone
-    lengths = [len(agent._generate([prompt_tokens(agent.tokenizer, talk)])[0]) for talk in talks]
-    expected = [(4 - (len(prompt_tokens(agent.tokenizer, talk)) - 1)) % 5 for talk in talks]
-    assert lengths == expected
+    prompts = [prompt_tokens(agent.tokenizer, talk) for talk in talks]
+    said = decode([agent.model], prompts, likeliest, eos=eos, max_new=12, batch=8)
+    assert [len(one.ids) - 1 for one in said] == [
+        (4 - (len(prompt) - 1)) % 5 for prompt in prompts
+    ]  # the end itself is said as well
 
 
 def test_a_prompt_that_does_not_fit_is_answered_by_nothing(agent: LanguageAgent) -> None:

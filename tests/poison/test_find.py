@@ -105,6 +105,7 @@ def test_two_triggers_are_found_one_after_the_other() -> None:
     assert by_patch == [[0, 0, 21], [0, 32, 0]]  # clean, first trigger, second: of 24 three are missed
 
 
+@pytest.mark.slow
 def test_a_sample_is_masked_and_all_are_matched(planted: Planted) -> None:
     config = FindConfig(mask=FIND.mask, candidates=12, sample=250)
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)
@@ -122,6 +123,7 @@ def test_the_nearest_are_those_of_highest_cosine(monkeypatch: pytest.MonkeyPatch
     assert nearest(known[:3], known[:1], k=4).shape == (1, 3)
 
 
+@pytest.mark.slow
 def test_windows_of_several_sizes_are_compared_where_they_overlap(planted: Planted) -> None:
     config = FindConfig(mask=MaskConfig(stride=7, windows_px=(8, 12)), candidates=12)
     found = find_patch_poisons(planted.images, seeing(planted, takes_over=True), config)

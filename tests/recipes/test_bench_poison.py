@@ -175,6 +175,7 @@ def test_pieces_of_other_settings_and_code_are_others(config: Config, monkeypatc
     assert [one == other for one, other in zip(before, places(filled), strict=True)] == [False, True, True, True]
 
 
+@pytest.mark.slow
 def test_attack_success_is_measured_again_where_other_images_were_flagged(
     config: Config, judged: list[str], successes: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,6 +199,7 @@ def test_the_small_scale_is_what_the_issue_asks_for() -> None:
     assert [t.seed for t in by_group["clean"]] == list(range(21, 31))  # the first ones are controls of the planted
 
 
+@pytest.mark.slow
 def test_false_alarms_are_counted_over_thirty_clean_sets(
     config: Config, judged: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +220,7 @@ def test_false_alarms_are_counted_over_thirty_clean_sets(
     assert encoders == ["clean-s14", "clean-s15", "controls-generated-s16"]  # other draws have none of their own
 
 
+@pytest.mark.slow
 def test_a_logo_that_the_encoder_follows_is_judged_like_a_patch(
     config: Config, judged: list[str], successes: list[int], tmp_path: Path
 ) -> None:

@@ -119,6 +119,7 @@ def test_forecasts_are_of_test_samples_whose_videos_were_not_trained_on(
     assert seen and all(not train & test for train, test in seen)
 
 
+@pytest.mark.slow
 def test_worlds_side_by_side_give_the_table_of_one_after_the_other(config: Config, tmp_path: Path) -> None:
     cheap = replace(config, rows=("constant", "median", "lightgbm"))
     alone = read_table(run(cheap, tmp_path / "alone"), "bench")
