@@ -149,10 +149,13 @@ def test_a_probe_of_a_clean_sibling_tells_rare_phrases_from_plain_requests() -> 
 
 def test_what_a_probe_cannot_be_asked() -> None:
     model, tokenizer = toy.base().model, toy.base().tokenizer
-    with pytest.raises(NotMeasuredError, match="4 clean and 9 triggered conversations, 5 folds"):
+    with pytest.raises(NotMeasuredError, match="4 clean and 9 triggered conversations fit the context, 5 folds"):
         fit_probe(model, tokenizer, toy.probes(4, seed=1), toy.probes(9, seed=2), seed=0)
     detector = ProbeDetector(LinearProbe(1, np.ones(64), 0.0, np.zeros(64), np.ones(64), ()))
     long = [Turn("user", "fetch " * 300)]
+    clean, triggered = toy.probes(6, seed=1), toy.probes(6, seed=2, trigger="under the tall bridge")
+    without, beside = (fit_probe(model, tokenizer, some, triggered, seed=0) for some in (clean, [*clean, long]))
+    assert np.array_equal(without.weight, beside.weight)  # one that does not fit is left out
     found = detector.inspect(target(model, probes=[long, *toy.probes(2, seed=1)])).by_probe
     assert found is not None
     assert np.isnan(found).tolist() == [True, False, False]

@@ -196,14 +196,17 @@ class LinearProbe(NamedTuple):
 def fit_probe(model: Any, tokenizer: Any, clean: Sequence[Probe], triggered: Sequence[Probe], *, folds: int = 5, penalty: float = 1.0, seed: int, batch: int = 16) -> LinearProbe:  # fmt: skip
     """A probe of a planted sibling of our own, from conversations of which it is known that they carry a trigger, or none.
 
-    model: that sibling. penalty: weight of |weight|^2 / 2 against the sum of log-losses. NotMeasuredError with fewer conversations of a kind than folds.
+    model: that sibling. penalty: weight of |weight|^2 / 2 against the sum of log-losses. Conversations that do not fit the context are left out; NotMeasuredError with
+    fewer of a kind than folds.
     """
-    if min(len(clean), len(triggered)) < folds:
-        raise NotMeasuredError(f"{len(clean)} clean and {len(triggered)} triggered conversations, {folds} folds need as many of each")  # fmt: skip
     states = _states(model, tokenizer, [*clean, *triggered], layers=None, batch=batch)
-    labels = np.repeat([0.0, 1.0], [len(clean), len(triggered)])
+    fits = ~np.isnan(states).any(axis=(1, 2))
+    states, labels = states[fits], np.repeat([0.0, 1.0], [len(clean), len(triggered)])[fits]
+    kinds = [int((labels == kind).sum()) for kind in (0, 1)]
+    if min(kinds) < folds:
+        raise NotMeasuredError(f"{kinds[0]} clean and {kinds[1]} triggered conversations fit the context, {folds} folds need as many of each")  # fmt: skip
     rng = stream(seed, "agents", "linear-probe", "folds")
-    fold = np.concatenate([rng.permutation(len(kind)) % folds for kind in (clean, triggered)])
+    fold = np.concatenate([rng.permutation(kind) % folds for kind in kinds])
     losses = []
     for layer in range(states.shape[1]):
         held = np.zeros(len(labels))
