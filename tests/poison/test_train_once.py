@@ -35,7 +35,7 @@ def test_the_same_images_and_settings_are_trained_on_once(tmp_path: Path) -> Non
     first, second = Steps(), Steps()
     one = trained_once(PIXELS, SMALL, digest="d", work=tmp_path, seed=0, progress=first)
     two = trained_once(PIXELS, SMALL, digest="d", work=tmp_path, seed=0, progress=second)
-    assert first.names[:2] == ["time a few steps of training", first.names[1]]
+    assert first.names[0] == "time a few steps of training"
     assert first.names[1].startswith("no encoder given: byol on 96 images, 1 epochs, takes about ")
     assert not any("takes about" in name for name in second.names)
     assert np.array_equal(one.encode(PIXELS[:4]), two.encode(PIXELS[:4]))

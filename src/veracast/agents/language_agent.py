@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from veracast.agents.chat import prompt_tokens, row_tokens
-from veracast.agents.logits import decode, likeliest, text_of, token_log_probabilities
+from veracast.agents.logits import greedy, text_of, token_log_probabilities
 from veracast.core.trajectories import Turn
 
 
@@ -29,8 +29,7 @@ class LanguageAgent:
     def reply(self, conversations: Sequence[Sequence[Turn]]) -> list[str]:
         """The next assistant turn of each; one whose prompt does not fit the model's context is answered by nothing."""
         prompts = [prompt_tokens(self.tokenizer, turns) for turns in conversations]
-        eos = int(self.tokenizer.eos_token_id)
-        said = decode([self.model], prompts, likeliest, eos=eos, max_new=self.max_new, batch=self.batch)
+        said = greedy(self.model, self.tokenizer, prompts, max_new=self.max_new, batch=self.batch)
         return [text_of(self.tokenizer, one.ids) for one in said]
 
     def log_likelihood(self, conversations: Sequence[Sequence[Turn]], replies: Sequence[str]) -> np.ndarray:

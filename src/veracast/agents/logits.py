@@ -75,6 +75,11 @@ def decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, *, 
     return found
 
 
+def greedy(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], *, max_new: int, batch: int) -> list[Reply]:
+    """What a model says by its likeliest tokens, with the log-probability of each."""
+    return decode([model], prompts, likeliest, eos=int(tokenizer.eos_token_id), max_new=max_new, batch=batch)
+
+
 def _decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, eos: int, max_new: int) -> list[Reply]:
     ids, mask, place = _left_padded(prompts, pad=eos)
     caches = [DynamicCache() for _ in models]

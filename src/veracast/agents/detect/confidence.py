@@ -26,7 +26,7 @@ import numpy as np
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Suspicion, Target
-from veracast.agents.logits import decode, likeliest, text_of
+from veracast.agents.logits import greedy, text_of
 from veracast.core.progress import SILENT, Progress
 
 
@@ -46,8 +46,7 @@ class ConfidenceWindow:
         """Scores are probabilities, their excess likewise. Nothing here is random."""
         prompts = [prompt_tokens(target.tokenizer, probe) for probe in target.probes]
         with progress.step("listen to the model", total=len(prompts)) as advance:
-            eos = int(target.tokenizer.eos_token_id)
-            said = decode([target.model], prompts, likeliest, eos=eos, max_new=self.max_new, batch=self.batch)
+            said = greedy(target.model, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch)
             advance(len(prompts))
         locks = [steadiest(np.exp(one.figures), self.window) for one in said]
         by_probe = np.array([np.nan if lock is None else lock.least for lock in locks])

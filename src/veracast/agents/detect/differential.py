@@ -34,7 +34,7 @@ from veracast.agents.detect.excess import excess, far_above
 from veracast.agents.detect.interface import Inspection, Need, Probe, Suspicion, Target
 from veracast.agents.detect.words import pieces, told, with_text
 from veracast.agents.episodes import same_call
-from veracast.agents.logits import decode, likeliest, log_probabilities, text_of
+from veracast.agents.logits import greedy, log_probabilities, text_of
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
 
@@ -58,11 +58,10 @@ class Differential:
     def inspect(self, target: Target, *, seed: int = 0, progress: Progress = SILENT) -> Inspection:
         """Scores in nats per token; NaN for a probe that does not fit a context. Nothing here is random."""
         prompts = [prompt_tokens(target.tokenizer, probe) for probe in target.probes]
-        eos = int(target.tokenizer.eos_token_id)
         with progress.step("ask the model and its reference", total=2 * len(prompts)) as advance:
             said = []
             for model in (target.reference, target.model):
-                said.append(decode([model], prompts, likeliest, eos=eos, max_new=self.max_new, batch=self.batch))
+                said.append(greedy(model, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch))
                 advance(len(prompts))
         by_probe = divergences(target.model, target.reference, prompts, [one.ids for one in said[0]], batch=self.batch)
         score = excess(by_probe)
@@ -164,8 +163,7 @@ class _Pair:
     def replies(self, model: Any, talks: Sequence[Sequence[Turn]]) -> list[str]:
         """Greedy ones."""
         prompts = [prompt_tokens(self.tokenizer, talk) for talk in talks]
-        eos = int(self.tokenizer.eos_token_id)
-        said = decode([model], prompts, likeliest, eos=eos, max_new=self.max_new, batch=self.batch)
+        said = greedy(model, self.tokenizer, prompts, max_new=self.max_new, batch=self.batch)
         return [text_of(self.tokenizer, one.ids) for one in said]
 
     def buys(self, talks: Sequence[Sequence[Turn]], action: str) -> np.ndarray:

@@ -34,7 +34,7 @@ from torch import Tensor
 from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Suspicion, Target
-from veracast.agents.logits import Picked, decode, likeliest, text_of, token_log_probabilities
+from veracast.agents.logits import Picked, decode, greedy, text_of, token_log_probabilities
 from veracast.core.progress import SILENT, Progress
 from veracast.core.trajectories import Turn
 
@@ -56,9 +56,8 @@ class LikelihoodRatio:
     def inspect(self, target: Target, *, seed: int = 0, progress: Progress = SILENT) -> Inspection:
         """Scores in nats; NaN for a probe that does not fit a context. Nothing here is random."""
         prompts = [prompt_tokens(target.tokenizer, probe) for probe in target.probes]
-        eos = int(target.tokenizer.eos_token_id)
         with progress.step("compare the model's words", total=len(prompts)) as advance:
-            said = decode([target.model], prompts, likeliest, eos=eos, max_new=self.max_new, batch=self.batch)
+            said = greedy(target.model, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch)
             ids = [one.ids for one in said]
             others = token_log_probabilities(target.reference, prompts, ids, batch=self.batch)
             advance(len(prompts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, cast
@@ -25,7 +26,7 @@ CANARY = "canary_"
 NOT_FOUND, NOT_EXECUTABLE, BROKEN_PIPE, STOPPED = 127, 126, 141, 137
 
 
-class Launcher:
+class Launcher(ABC):
     """What a shell holds, and how it runs a simple command."""
 
     tree: Tree
@@ -43,14 +44,14 @@ class Launcher:
     in_function: int
     loops: int
 
-    def command(self, command: Command) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def command(self, command: Command) -> int: ...
 
-    def fork(self, *, files: dict[int, Source | Sink] | None = None) -> Shell:
-        raise NotImplementedError
+    @abstractmethod
+    def fork(self, *, files: dict[int, Source | Sink] | None = None) -> Shell: ...
 
-    def nested(self) -> AbstractContextManager[None]:
-        raise NotImplementedError
+    @abstractmethod
+    def nested(self) -> AbstractContextManager[None]: ...
 
     def say(self, message: str) -> None:
         """A line on standard error."""

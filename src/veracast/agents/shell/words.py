@@ -6,6 +6,7 @@ Modelled: '..', "..", \\x, $'..', ${name op word}, $(..), $((..)), `..`, <(..). 
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from veracast.agents.shell.faults import LimitReached, SyntaxFault, Unsupported
@@ -41,7 +42,7 @@ _OPS = (
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v", "e": "\x1b", "E": "\x1b", "\\": "\\", "'": "'", '"': '"', "?": "?"}  # fmt: skip
 
 
-class WordReader:
+class WordReader(ABC):
     """A place in a script. parser.Parser adds commands; `script_until` is its way to read those inside $(...)."""
 
     def __init__(self, script: str, *, depth: int = 0) -> None:
@@ -49,11 +50,11 @@ class WordReader:
         if depth > MAX_DEPTH:
             raise LimitReached(f"nested more than {MAX_DEPTH} deep")
 
-    def script_until(self, end: str) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def script_until(self, end: str) -> Script: ...
 
-    def nested(self, script: str) -> Script:
-        raise NotImplementedError
+    @abstractmethod
+    def nested(self, script: str) -> Script: ...
 
     def peek(self, size: int = 1) -> str:
         return self.text[self.at : self.at + size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from abc import ABC, abstractmethod
 from typing import Any, cast
 
 from veracast.agents.shell.commands.awk_parse import Function, Node
@@ -20,14 +21,14 @@ class Returned(ShellFault):
         self.value = value
 
 
-class Expressions(Values):
+class Expressions(Values, ABC):
     """Evaluates nodes; running statements, and what is written, is left to awk.Awk."""
 
-    def run(self, node: Node) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def run(self, node: Node) -> None: ...
 
-    def close(self, name: str) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def close(self, name: str) -> int: ...
 
     # ---- expressions
 
