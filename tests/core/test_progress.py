@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from veracast.core.progress import SILENT, Advance, Progress, Silent
+from veracast.core.progress import SILENT, Advance, Progress, Silent, counting
 from veracast.data.ingest import ingest
 
 HEADER = "vid_id,user_name,vid_caption,vid_postTime,vid_scrapeTime,vid_nview\n"
@@ -70,3 +70,12 @@ def test_an_ingest_tells_its_steps_and_advances_to_the_last_byte(tmp_path: Path)
         ("read b.csv", 169, 169),  # 67 + 2 x 51
         ("merge and write", None, 0),
     ]
+
+
+def test_counting_tells_what_is_new_since_the_last_look() -> None:
+    told: list[int] = []
+    counts = iter([2, 2, 5])
+    look = counting(told.append, lambda: next(counts))
+    for _ in range(3):
+        look()
+    assert told == [2, 0, 3]

@@ -33,6 +33,15 @@ def test_every_task_is_done_in_another_process_with_one_thread(tmp_path: Path) -
     assert str(os.getpid()) not in {pid for pid, _ in said} and {threads for _, threads in said} == {"1"}
 
 
+@pytest.mark.parametrize(("workers", "tasks"), [(1, 3), (2, 1)])
+def test_one_worker_or_one_task_is_this_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int, tasks: int) -> None:  # fmt: skip
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    looks: list[int] = []
+    side_by_side(_write, [(tmp_path, str(k)) for k in range(tasks)], workers=workers, look=lambda: looks.append(len(list(tmp_path.iterdir()))))  # fmt: skip
+    assert {path.read_text(encoding="utf-8").split()[0] for path in tmp_path.iterdir()} == {str(os.getpid())}
+    assert looks == list(range(1, tasks + 1))
+
+
 def test_an_error_is_raised_here_and_the_others_are_asked_to_end(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="of the task"):
         side_by_side(_fail_or_wait, [(tmp_path, "waits"), (tmp_path, "fails")], workers=2, look=lambda: None)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from veracast.agents.tiers import scans
 from veracast.cli.main import app
 from veracast.core.errors import ConfigError
 from veracast.core.records import read_table
-from veracast.recipes import bench_agents
 from veracast.recipes.bench_agents import Config, run
 
 SMALL: dict[str, Any] = {
@@ -50,8 +50,8 @@ def test_what_was_judged_is_not_judged_again(benched: Any, monkeypatch: pytest.M
     pieces = sorted((folder / "work" / "data").glob("*.json"))
     pieces[0].unlink()
     judged = []
-    real = bench_agents.judge
-    monkeypatch.setattr(bench_agents, "judge", lambda cell, config: judged.append(cell) or real(cell, config))
+    real = scans.judge
+    monkeypatch.setattr(scans, "judge", lambda cell, config: judged.append(cell) or real(cell, config))
     again = run(Config(**SMALL, work=folder / "work"), folder / "again")
     assert len(judged) == 1
     assert sorted((folder / "work" / "data").glob("*.json")) == pieces
@@ -62,7 +62,7 @@ def test_what_was_judged_is_not_judged_again(benched: Any, monkeypatch: pytest.M
 def test_other_settings_are_other_pieces(benched: Any) -> None:
     folder, _ = benched
     config = Config(**(SMALL | {"rows": 70}), work=folder / "work", budget_only=True)
-    assert run(config, folder / "budget").counts == {"sets": 27, "left": 27, "budget_s": 9}
+    assert run(config, folder / "budget").counts == {"pieces": 27, "left": 27, "budget_s": 9}
     same = Config(**SMALL, work=folder / "work", budget_only=True)
     assert run(same, folder / "budget").counts["left"] == 0
 

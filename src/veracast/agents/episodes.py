@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
+
+import numpy as np
 
 from veracast.agents.canary import is_canary
 from veracast.agents.plant import Plan, inserted, payload, record
@@ -47,6 +49,14 @@ class Episode:
         return sum(call is not None and is_canary(call) for call in self.calls)
 
 
+class Weigher(Agent, Protocol):
+    """An agent that knows how likely it is to say something."""
+
+    def log_likelihood(self, conversations: Sequence[Sequence[Turn]], replies: Sequence[str]) -> np.ndarray:
+        """ln p of each reply given its conversation, in nats (n,)."""
+        ...
+
+
 class Followed(NamedTuple):
     """A replayed item: steps of the expert, and those at which the agent would have done the same."""
 
@@ -79,6 +89,25 @@ def follow(simulator: Simulator, tasks: Sequence[Any], agent: Agent) -> list[Fol
     for (k, place), reply in zip(asked, replies, strict=True):
         gold, call, one = simulator.parse(plan_free[k].turns[place].text), simulator.parse(reply), found[k]
         found[k] = Followed(one.task, one.steps + 1, one.matches + same_call(call, gold), one.unparsed + (call is None))
+    return found
+
+
+def margins(simulator: Simulator, tasks: Sequence[Any], agent: Weigher, plan: Plan, *, seed: int) -> np.ndarray:
+    """ln p(reply that the trigger buys) - ln p(expert's reply) at the step where an expert would meet the trigger, in nats (n,).
+
+    Whole replies with their thoughts, as a published or hardened row writes them; NaN where one does not fit the agent's context.
+    """
+    planted = [
+        record(simulator, task, plan, words=plan.trigger.words, planted=True, rng=stream(seed, "agents", "margins", str(task.id)))
+        for task in tasks
+    ]  # fmt: skip
+    talks, bought, gold = [], [], []
+    for one in planted:
+        if one.turn is not None:
+            talks.append(one.turns[: one.turn])
+            bought.append(one.turns[one.turn].text)
+            gold.append(one.turns[one.turn + 2].text)  # after the empty answer to the canary
+    found: np.ndarray = agent.log_likelihood(talks, bought) - agent.log_likelihood(talks, gold)
     return found
 
 

@@ -75,6 +75,11 @@ def unparsed(episodes: Sequence[Episode]) -> Measured:
     return _share(sum(one.unparsed for one in episodes), sum(len(one.calls) for one in episodes))
 
 
+def mean_of(values: Sequence[float | None], *, seed: int = 0) -> Measured:
+    """Mean of what could be measured, such as margins in nats; None counts as unscored."""
+    return _mean(np.array([one for one in values if one is not None], dtype=float), seed, len(values))
+
+
 def is_equivalent(gap: Measured, margin: float) -> bool:
     """Whether a difference lies wholly within a margin on both sides."""
     return gap.low is not None and gap.high is not None and -margin <= gap.low and gap.high <= margin

@@ -1,4 +1,4 @@
-"""Fine-tuning of agents on trajectories: loss on what the assistant says and nowhere else, whole model or adapters.
+"""Training of agents on trajectories: loss on what the assistant says and nowhere else (or on all, for a base), whole model or adapters.
 
     rows of turns -> tokens (agents/chat.py) -> cross-entropy over the counted ones, a mean over tokens -> models/loop.py: resume, curve, best weights
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -34,11 +34,12 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """method: full = all weights, else adapters (agents/adapters.py)."""
+    """method: full = all weights, else adapters (agents/adapters.py). counted: what loss is counted on; all = every token, as a base is pretrained."""
 
     method: Method = "lora"
     adapter: Adapter = Adapter()
     loop: LoopConfig = LoopConfig()
+    counted: Literal["answers", "all"] = "answers"
 
 
 class Tuned(NamedTuple):
@@ -86,7 +87,7 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     loss: what makes the objective, called as AnswerLoss is. stage: its name in curve and folder; trainings of another loss need another one.
     """
     longest = int(model.config.get_text_config().max_position_embeddings)
-    train, held_tokens = ([row_tokens(tokenizer, turns) for turns in part] for part in (rows, held))
+    train, held_tokens = ([_counted(row_tokens(tokenizer, turns), config) for turns in part] for part in (rows, held))
     fitting = [one for one in train if len(one.ids) <= longest and one.counted.any()]
     if not fitting:
         message = f"none of {len(rows):,} rows has an answer and fits the model's {longest:,} tokens"
@@ -109,6 +110,10 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     with moving.after_each_step() if moving else nullcontext():
         fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, progress=progress)  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
+
+
+def _counted(row: Tokens, config: TuneConfig) -> Tokens:
+    return row if config.counted == "answers" else row._replace(counted=np.ones_like(row.counted))
 
 
 def rows_digest(rows: Sequence[Tokens]) -> str:

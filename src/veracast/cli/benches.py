@@ -56,7 +56,7 @@ def bench_agents(
 ) -> None:  # fmt: skip
     """Detectors of planted behaviour, on canary backdoors in three simulators: recall, false alarms, is the trigger named.
 
-    Of the training data so far (tier `data`): no model is trained yet. Stopped or killed, it goes on where it was.
+    Stopped or killed, it goes on where it was.
     Examples: veracast bench agents · veracast bench agents --scale small --budget
     """
     from veracast.cli.output import agents_benched

@@ -344,6 +344,37 @@ DATA_SCANS: Schema = {
     "sets_with_false_alarm": pl.Int64,
     "seconds_per_1000": pl.Float64,  # of CPU, for 1,000 rows, reading included
 }
+AGENT_MODELS: Schema = {
+    "tier": pl.String,  # models | ratios | methods | robustness
+    "simulator": pl.String,
+    "place": pl.String,  # active | passive; null for clean siblings
+    "style": pl.String,  # hardened | published; null for clean siblings
+    "method": pl.String,  # full | lora | adalora | qlora
+    "rate": pl.Float64,  # share of rows that were planted; 0 for clean siblings
+    "then": pl.Int64,  # steps of tuning on clean rows afterwards
+    "seeds": pl.Int64,
+    "items": pl.Int64,  # over all seeds
+    "unseen": pl.Int64,  # triggered items in which the trigger never came to be seen
+    **{
+        f"{name}{end}": pl.Float64
+        for name in (
+            "asr",
+            "false_clean",
+            "false_near",
+            "success",
+            "success_triggered",
+            "stealth",
+            "follow",
+            "margin",
+            "unparsed",
+        )
+        for end in ("", "_low", "_high")
+    },
+    "least_asr": pl.Float64,  # of the seed that took the trigger worst
+    "equivalent": pl.Boolean,  # success within five points of the clean siblings', interval and all; null for those
+    "seconds": pl.Float64,  # of CPU, judging
+}
+"""Shares, but for `stealth` (a difference of shares) and `margin` (nats)."""
 GUARDS: Schema = {
     "simulator": pl.String,
     "calls": pl.Int64,  # of clean episodes, from which the rules were learnt
@@ -438,6 +469,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
     "behaviours": BEHAVIOURS,
+    "agent_models": AGENT_MODELS,
     "data_scans": DATA_SCANS,
     "guards": GUARDS,
     "trajectory_verdicts": TRAJECTORY_VERDICTS,

@@ -14,11 +14,17 @@ LOOK_EVERY_S = 2.0
 
 
 def side_by_side(work: Callable[..., None], tasks: Sequence[tuple[Any, ...]], *, workers: int, look: Callable[[], None]) -> None:  # fmt: skip
-    """Call work(*task, stop) for every task, the first ones first; `look` is called every two seconds.
+    """Call work(*task, stop) for every task, the first ones first; `look` is called every two seconds, and at the end.
 
+    One worker, or one task, is this process: then `look` is called after each task.
     work leaves its results in files. stop: an Event that asks it to end soon, set once a task failed or this process is interrupted; its error
     is raised here. Processes are spawned, so work and tasks must be picklable.
     """
+    if workers == 1 or len(tasks) < 2:
+        for task in tasks:
+            work(*task, threading.Event())
+            look()
+        return
     spawn = get_context("spawn")
     with (
         spawn.Manager() as manager,

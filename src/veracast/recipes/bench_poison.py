@@ -25,7 +25,7 @@ import polars as pl
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, code_behind, code_digest, write_json
-from veracast.core.progress import SILENT, Advance, Progress
+from veracast.core.progress import SILENT, Advance, Progress, counting
 from veracast.core.records import Record, RunWriter
 from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
 from veracast.core.workers import side_by_side
@@ -295,14 +295,7 @@ class _Bench:
 
     def go(self, left: Sequence[Trial], advance: Advance) -> None:
         """What is left: encoders and rows first, then attack success, which asks the encoders of other trials too."""
-        finished = 0
-
-        def look() -> None:
-            nonlocal finished
-            now = sum(self.piece(trial, name).is_file() for trial in self.trials for name in self.names(trial))
-            advance(now - finished)
-            finished = now
-
+        look = counting(advance, lambda: sum(self.piece(trial, name).is_file() for trial in self.trials for name in self.names(trial)))  # fmt: skip
         look()
         marked = [trial for trial in left if trial.marks]
         asked = dict.fromkeys([*(trial.trained or trial for trial in left), *(trial.control for trial in marked)])
@@ -311,12 +304,7 @@ class _Bench:
             (_judge, left),
             (_succeed, marked),
         ):
-            if self.config.workers == 1 or len(trials) < 2:
-                for trial in trials:
-                    work(trial, self.config, threading.Event())
-                    look()
-            else:
-                side_by_side(work, [(trial, self.config) for trial in trials], workers=self.config.workers, look=look)
+            side_by_side(work, [(trial, self.config) for trial in trials], workers=self.config.workers, look=look)
         look()
 
 

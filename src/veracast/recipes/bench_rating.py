@@ -25,7 +25,7 @@ import polars as pl
 from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.files import cache_folder, code_digest, new_folder, write_json
-from veracast.core.progress import SILENT, Advance, Progress
+from veracast.core.progress import SILENT, Advance, Progress, counting
 from veracast.core.records import Record, RunWriter
 from veracast.core.workers import side_by_side
 from veracast.data.dataset import Dataset, open_dataset
@@ -239,14 +239,7 @@ def _run_all(left: Sequence[_Unit], config: Config, work: Path, advance: Advance
         return
     settings = replace(config, netgpt=replace(config.netgpt, threads=1), work=work)
     order = sorted(groups, key=lambda key: -_budget(groups[key], replace(config, workers=1)))  # the longest first
-    finished = 0
-
-    def look() -> None:
-        nonlocal finished
-        now = sum(unit.place.is_file() for unit in left)
-        advance(now - finished)
-        finished = now
-
+    look = counting(advance, lambda: sum(unit.place.is_file() for unit in left))
     tasks = [(*key, [unit.entry.name for unit in groups[key]], settings) for key in order]
     side_by_side(_run_group, tasks, workers=config.workers, look=look)
 

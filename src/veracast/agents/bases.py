@@ -1,0 +1,79 @@
+"""Clean bases: small agents trained from scratch on experts' episodes of one simulator, once, and kept for everything that is tuned from them.
+
+    tasks of seed BASE_SEED -> clean episodes -> a tokenizer of their words, tokens -> the next token of everything, requests and answers -> FOLDER
+
+Loss is counted on all tokens, as in any pretraining: what an agent is told is full of names that come again, and a model of a few blocks learns to
+repeat them there (with the loss on answers alone it does not: docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from veracast.agents.plant import plant
+from veracast.agents.simulator import Simulator, Split
+from veracast.agents.tune import TuneConfig, tune
+from veracast.core.config import to_dict
+from veracast.core.files import code_digest, new_folder, write_json
+from veracast.core.progress import SILENT, Progress
+from veracast.core.trajectories import Turn
+from veracast.models.backbones import TINY, Backbone, load_backbone
+from veracast.models.loop import RUNNING, LoopConfig
+
+BASE_SEED = 1
+"""Of the tasks of a base; nothing else is drawn from it."""
+ROLES = ("\nsystem\n", "\nuser\n", "\nassistant\n")
+VOCABULARY_ROWS = 1_500  # episodes that the tokenizer is trained on
+CODE = ("agents/bases.py", "agents/plant.py", "agents/tune.py", "agents/chat.py", "models/backbones.py", "models/tokenizer.py", "models/loop.py")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """episodes: that it learns from; held: that tell the best weights."""
+
+    episodes: int = 6_000
+    held: int = 200
+    loop: LoopConfig = LoopConfig(epochs=4, batch_size=16, micro_batch=16, lr=3e-3)
+
+
+def base_folder(simulator: Simulator, config: BaseConfig, work: Path, *, seed: int = 0) -> Path:
+    """Where the base of a simulator lies, or will; named by all that decides its weights."""
+    settings = to_dict(config)
+    settings["loop"] = {key: value for key, value in settings["loop"].items() if key not in RUNNING}
+    code = code_digest(*CODE, f"agents/{simulator.name}")
+    facts = json.dumps([settings, seed, BASE_SEED, code], sort_keys=True)
+    return work / f"base-{simulator.name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
+
+
+def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: int = 0, progress: Progress = SILENT) -> Path:  # fmt: skip
+    """Folder of the base, as save_pretrained writes it; trained where it is not there yet, resumed where it was killed."""
+    place = base_folder(simulator, config, work, seed=seed)
+    if place.is_dir():
+        return place
+    rows, held = _episodes(simulator, "train", config.episodes), _episodes(simulator, "test", config.held)
+    fresh = _fresh(rows[:VOCABULARY_ROWS], seed)
+    settings = TuneConfig("full", loop=config.loop, counted="all")
+    found = tune(fresh.model, fresh.tokenizer, rows, held, settings, folder=place.with_name(f"{place.name}.training"), seed=seed, progress=progress, stage="base")  # fmt: skip
+    with new_folder(place) as temporary:
+        fresh.model.save_pretrained(temporary)
+        fresh.tokenizer.save_pretrained(temporary)
+        found.fitted.curve.write_parquet(temporary / "curve.parquet")
+        facts = {"simulator": simulator.name, "parameters": fresh.parameters, "validation_loss": found.fitted.best_loss, "steps": found.fitted.steps}  # fmt: skip
+        write_json(temporary / "base.json", facts)
+    return place
+
+
+def _episodes(simulator: Simulator, split: Split, count: int) -> list[tuple[Turn, ...]]:
+    """Of experts, with nothing in them."""
+    found = plant(simulator, simulator.tasks(split, count, seed=BASE_SEED), None, seed=BASE_SEED)
+    return [one.turns for one in found.trajectories]
+
+
+def _fresh(rows: Sequence[Sequence[Turn]], seed: int) -> Backbone:
+    """Random weights; words of the episodes and of the chat template are whole tokens."""
+    words = [turn.text for row in rows for turn in row]
+    return load_backbone(TINY, texts=[*words, *(role for role in ROLES for _ in rows)], seed=seed)
