@@ -21,6 +21,7 @@ RESULTS = ROOT / "docs" / "results"
 BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
 POISON_START, POISON_END = "<!-- poison: written by benchmarks/results.py -->", "<!-- end of poison -->"
+MODELS_START, MODELS_END = "<!-- agent models: written by benchmarks/results.py -->", "<!-- end of agent models -->"
 AGENTS_START, AGENTS_END = "<!-- agents: written by benchmarks/results.py -->", "<!-- end of agents -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
@@ -87,7 +88,10 @@ def keep_agents(name: str, run: Path) -> Path:
     from veracast.core.records import load_record, read_table
 
     record = load_record(run)
-    return _kept(f"agents-{name}", f"agents bench {name}", record, {"scans": read_table(record, "data_scans")})
+    made = {artefact.name for artefact in record.artefacts}
+    names = {"scans": "data_scans", "models": "agent_models"}
+    tables = {key: read_table(record, table) for key, table in names.items() if table in made}
+    return _kept(f"agents-{name}", f"agents bench {name}", record, tables)
 
 
 def _kept(name: str, data: str, record: Any, tables: dict[str, Any]) -> Path:
@@ -222,6 +226,29 @@ def agents_table() -> str:
             seconds = sum(row["seconds_per_1000"] * row["sets"] for row in rows) / sets
             lines.append(f"| {name} | {sets:,} | {' | '.join(shares)} | {seconds:.1f} |")
     return "\n".join(lines)
+
+
+def agent_models_table() -> str:
+    """Tuned agents of the main table, a line per kind; nothing where no record was kept."""
+    path = RESULTS / "agents-models.json"
+    if not path.is_file():
+        return ""
+    rows = [row for row in json.loads(path.read_text(encoding="utf-8"))["models"] if row["tier"] == "models"]
+    lines = ["| simulator | planted | items | ASR | false triggers, clean | near miss | task success | less its clean sibling | FSR | ln odds of the canary |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in rows:
+        kind = f"{row['place']}, {row['style']}" if row["place"] else "clean siblings"
+        cells = [_points(row, key) for key in ("asr", "false_clean", "false_near", "success", "stealth", "follow")]
+        if not row["place"]:
+            cells[4] = "-"
+        lines.append(f"| {row['simulator']} | {kind} | {row['items']:,} | {' | '.join(cells)} | {row['margin']:+.1f} |")
+    return "\n".join(lines)
+
+
+def _points(row: dict[str, Any], key: str) -> str:
+    """A share in per cent, with its interval."""
+    if row[key] is None:
+        return "-"
+    return f"{100 * row[key]:.1f} [{100 * row[f'{key}_low']:.1f}, {100 * row[f'{key}_high']:.1f}]"
 
 
 def _pooled(rows: list[dict[str, Any]], key: str, weight: str) -> str:
@@ -359,7 +386,7 @@ def readme() -> None:
     """Replace what stands between the markers of the tables."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()))  # fmt: skip
+    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()))  # fmt: skip
     for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)

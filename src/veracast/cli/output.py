@@ -6,7 +6,7 @@ import json
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,18 @@ from veracast.core.errors import (
 from veracast.core.launch import launch
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from veracast.core.records import Record
 
 IN_PROCESSES = ("train",)
 """Recipes that share their work under torchrun; another one would be done as often as there are processes."""
 _POISON = ("torch", "safetensors", "jaxtyping", "sklearn")
-EXTRAS = {"audit_images": ("poison", _POISON), "bench_poison": ("poison,bench", (*_POISON, "art"))}
+EXTRAS = {
+    "audit_images": ("poison", _POISON),
+    "bench_poison": ("poison,bench", (*_POISON, "art")),
+    "bench_agents": ("agents", ("torch", "safetensors", "jaxtyping", "transformers", "peft")),
+}
 """Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
@@ -144,31 +150,49 @@ def poison_benched(record: Record) -> str:
 
 
 def agents_benched(record: Record) -> str:
-    """The table of the agents bench: a line for each kind of set."""
+    """The tables of the agents bench that were made: a line for each kind of set, guard and model."""
     from veracast.core.records import read_table
 
-    if not any(artefact.name == "data_scans" for artefact in record.artefacts):
-        return ""
+    made = {artefact.name for artefact in record.artefacts}
+    shown = {"data_scans": _scan_lines, "guards": _guard_lines, "agent_models": _model_lines}
+    lines = [line for name, show in shown.items() if name in made for line in show(read_table(record, name))]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _scan_lines(table: pl.DataFrame) -> Iterator[str]:
     keys = ("recall", "false_alarm", "named")
-    lines = [
-        f"\n  {'sets of training data':52} {'rate':>5} {'sets':>5}{''.join(f'{key:>22}' for key in keys)}  CPU s/1,000"
-    ]
-    for row in read_table(record, "data_scans").iter_rows(named=True):
+    yield f"\n  {'sets of training data':52} {'rate':>5} {'sets':>5}{''.join(f'{key:>22}' for key in keys)}  CPU s/1,000"
+    for row in table.iter_rows(named=True):
         families = "" if row["held_out"] is None else "held out" if row["held_out"] else "looked at"
         kind = " · ".join(
             part for part in (row["simulator"], row["place"], row["style"], row["payload"], families) if part
         )
         cells = "".join(f"{_with_interval(row, key):>22}" for key in keys)
-        lines.append(
-            f"  {kind if row['place'] else kind + ' · clean':52} {row['rate']:5.2f} {row['sets']:5}{cells}  {row['seconds_per_1000']:11.1f}"
-        )
-    lines.append(
-        f"\n  {'policy guard, rules learnt from clean episodes':52} {'calls':>6}{'canaries stopped':>22}{'episodes lost':>22}  us/call"
-    )
-    for row in read_table(record, "guards").iter_rows(named=True):
+        yield f"  {kind if row['place'] else kind + ' · clean':52} {row['rate']:5.2f} {row['sets']:5}{cells}  {row['seconds_per_1000']:11.1f}"
+
+
+def _guard_lines(table: pl.DataFrame) -> Iterator[str]:
+    yield f"\n  {'policy guard, rules learnt from clean episodes':52} {'calls':>6}{'canaries stopped':>22}{'episodes lost':>22}  us/call"
+    for row in table.iter_rows(named=True):
         cells = "".join(f"{_with_interval(row, key):>22}" for key in ("stopped", "lost"))
-        lines.append(f"  {row['simulator']:52} {row['calls']:6,}{cells}  {row['us_per_call']:7.0f}")
-    return "".join(f"{line}\n" for line in lines)
+        yield f"  {row['simulator']:52} {row['calls']:6,}{cells}  {row['us_per_call']:7.0f}"
+
+
+def _model_lines(table: pl.DataFrame) -> Iterator[str]:
+    keys = {
+        "asr": "ASR",
+        "false_clean": "false, clean",
+        "false_near": "false, near miss",
+        "success": "task success",
+        "stealth": "less its sibling",
+    }
+    yield f"\n  {'tuned agents':44} {'rate':>5} {'items':>6}{''.join(f'{name:>22}' for name in keys.values())}"
+    for row in table.iter_rows(named=True):
+        steps = f"{row['then']} clean steps" if row["then"] else ""
+        kind = " · ".join(
+            part for part in (row["simulator"], row["place"] or "clean", row["style"], row["method"], steps) if part
+        )
+        yield f"  {kind:44} {row['rate']:5.2f} {row['items']:6}{''.join(f'{_with_interval(row, key):>22}' for key in keys)}"
 
 
 def _with_interval(row: Mapping[str, Any], key: str) -> str:
