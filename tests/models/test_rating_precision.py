@@ -90,7 +90,9 @@ def test_weights_are_rounded_and_the_rest_is_the_models_own(tiny: Backbone) -> N
     assert after.keys() == before.keys()
     assert all(torch.equal(after[name], before[name].bfloat16()) for name in before)
     assert not any(p.requires_grad for p in after.values())
-    assert found.language.get_output_embeddings().weight is found.language.get_input_embeddings().weight  # tied, as there
+    assert (
+        found.language.get_output_embeddings().weight is found.language.get_input_embeddings().weight
+    )  # tied, as there
     assert found.projectors is model.projectors and found.backbone.tokenizer is tiny.tokenizer
     assert found.backbone.model is found.language and found.language is not model.language
     buffers = dict(found.language.named_buffers())

@@ -47,7 +47,11 @@ Mapping = Annotated[
     Path | None, typer.Option("--mapping", help="mapping TOML for a source without a reader of its own")
 ]
 Precision = Annotated[
-    str | None, typer.Option("--precision", help="of a language model while it rates: fp32 (default), bf16, or auto: bf16 where the processor has it")
+    str | None,
+    typer.Option(
+        "--precision",
+        help="of a language model while it rates: fp32 (default), bf16, or auto: bf16 where the processor has it",
+    ),
 ]
 Media = Annotated[
     Path | None, typer.Option("--media", help="folder of video files or image folders, named by video id")

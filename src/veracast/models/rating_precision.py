@@ -7,6 +7,7 @@ it is emulated, so `auto` asks. What is rated is what was trained but for roundi
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies in bf16 by itself, without emulation; False where this torch cannot tell."""
     if device.type == "cuda":
         with torch.cuda.device(device):
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    told = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest releases of torch that are allowed
+    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest releases of torch that are allowed
     return any(told.get(name, False) for name in _PRODUCTS)
 
 

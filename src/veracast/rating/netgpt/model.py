@@ -181,7 +181,9 @@ def rating_in(model: NetGPT, precision: RatingPrecision) -> NetGPT:
     """The model as it rates in that precision: its language model alone, once for all that it will read."""
     if model.language is None:
         return model
-    return replace(model, language=replace(model.language, rates=reader_for_rating(model.language.stage.reader, precision)))
+    return replace(
+        model, language=replace(model.language, rates=reader_for_rating(model.language.stage.reader, precision))
+    )
 
 
 def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, progress: Progress = SILENT) -> Outlooks:
