@@ -26,7 +26,7 @@ def has_bf16(device: torch.device) -> bool:
             return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
-    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # not in the oldest releases of torch that are allowed
+    told: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # torch 2.9 and 2.10 have none
     return any(told.get(name, False) for name in _PRODUCTS)
 
 
