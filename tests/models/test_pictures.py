@@ -20,6 +20,7 @@ from veracast.models.graph_language import Batch, GraphLanguageModel, Source, co
 from veracast.models.pictures import PictureReader, Pictures, together
 from veracast.models.prompts import Encoded, Fact, Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
+from veracast.models.rating_precision import in_bf16
 from veracast.models.tokenizer import VISION_TOKENS, train_tokenizer
 
 SOURCES = {"graph": Source(5, 2)}
@@ -106,6 +107,20 @@ def test_batches_of_different_lengths_equal_one_by_one(seeing: Backbone) -> None
         with torch.no_grad():
             alone = model.last_hidden(collate([rated], {"graph": soft["graph"][[i]]}, pictures=together([pictures[i]])))
         torch.testing.assert_close(found[[i]], alone, atol=1e-4, rtol=0)
+
+
+def test_a_copy_in_bf16_sees_the_same_pictures(seeing: Backbone) -> None:
+    """2 ** -9 off at most where a number is rounded; another picture moves the hidden state of its row more."""
+    reader = PictureReader(seeing.model.config.vision_config, tokens=2)
+    model = GraphLanguageModel(seeing, SOURCES, tuning="frozen").eval()
+    halved = in_bf16(model)
+    with torch.no_grad():
+        expected = model.last_hidden(batch_of(seeing, reader, [[jpeg(0)], []]))
+        found = halved.last_hidden(batch_of(seeing, reader, [[jpeg(0)], []]))
+        other = halved.last_hidden(batch_of(seeing, reader, [[jpeg(2)], []]))
+    off = (found - expected).norm(dim=1) / expected.norm(dim=1)
+    assert found.dtype == torch.float32 and (off > 0).all() and (off < 0.02).all()
+    assert torch.equal(other[1], found[1]) and (other[0] - found[0]).norm() > 5 * (found[0] - expected[0]).norm()
 
 
 def test_gradients_reach_projector_and_lora_only(seeing: Backbone) -> None:

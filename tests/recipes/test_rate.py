@@ -36,7 +36,8 @@ def model(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Path) -> None:
     export = tmp_path / "fresh.json"
     write_release(WorldConfig(videos=60, days=20, seed=9, frames_per_video=0), export)
-    record = run(Config(sources=(export,), model=model), tmp_path / "rated")
+    record = run(Config(sources=(export,), model=model, precision="auto"), tmp_path / "rated")
+    assert record.config["precision"] == "auto" and record.counts["language_precision"] is None  # none in this model
     ratings, forecasts = read_table(record, "ratings"), read_table(record, "forecasts")
     assert record.counts["rated"] == ratings.height == 60
     assert record.counts["n_unscored"] == 0

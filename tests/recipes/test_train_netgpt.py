@@ -75,12 +75,16 @@ def test_each_stage_learns_along_its_recorded_curve(
         .exit_code
         == 0
     )
-    rated = CliRunner().invoke(
-        app, ["rate", str(exported), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "rated"), "--quiet"]
-    )
-    assert rated.exit_code == 0, rated.output
-    ratings = read_table(load_record(tmp_path / "rated"), "ratings")
-    assert ratings.height == 140 and set(ratings["rater"]) == {"netgpt"} and ratings["level_expected"].null_count() == 0
+    for precision, more in (("fp32", ()), ("bf16", ("--precision", "bf16"))):
+        out = tmp_path / precision
+        rate = ["rate", str(exported), "--model", str(tmp_path / "model"), "--out", str(out), "--quiet", *more]
+        rated = CliRunner().invoke(app, rate)
+        assert rated.exit_code == 0, rated.output
+        record = load_record(out)
+        assert record.config["precision"] == record.counts["language_precision"] == precision
+        ratings = read_table(record, "ratings")
+        assert ratings.height == 140 and set(ratings["rater"]) == {"netgpt"}
+        assert ratings["level_expected"].null_count() == 0
 
 
 def shot_at(arguments: list[str], cache: Path, stage: str) -> bool:

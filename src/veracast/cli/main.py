@@ -46,6 +46,13 @@ Zone = Annotated[
 Mapping = Annotated[
     Path | None, typer.Option("--mapping", help="mapping TOML for a source without a reader of its own")
 ]
+Precision = Annotated[
+    str | None,
+    typer.Option(
+        "--precision",
+        help="of a language model while it rates: fp32 (default), bf16, or auto: bf16 where the processor has it",
+    ),
+]
 Media = Annotated[
     Path | None, typer.Option("--media", help="folder of video files or image folders, named by video id")
 ]
@@ -81,7 +88,7 @@ def run(
 
     Examples: veracast run export.csv --horizon-days 14 · veracast run export.json --set split=author --set alert_level=5
 
-    Keys for --set and --config beside the options: raters, tasks, level_rule, alert_level, fans (off, lagged,
+    Keys for --set and --config beside the options: raters, precision, tasks, level_rule, alert_level, fans (off, lagged,
     as-released), split (time, author, topic, rolling), label_gap, explained.
     """
     given = {
@@ -189,12 +196,12 @@ def rate(
     sources: Sources, model: Annotated[Path, typer.Option("--model", help="folder written by veracast train")],
     history: Annotated[Path | None, typer.Option("--history", help="data set whose authors and topics give a past")] = None,
     as_of: AsOf = None, on_error: OnError = None, observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
-    sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+    precision: Precision = None, sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Rate a fresh export with a saved model."""
     given = {
         "sources": sources, "model": model, "history": history, "as_of": as_of, "on_error": on_error, "observed_at": observed_at,
-        "timezone": timezone, "mapping": mapping, "seed": seed,
+        "timezone": timezone, "mapping": mapping, "precision": precision, "seed": seed,
     }  # fmt: skip
     run_recipe("rate", given, None, sets, out, as_json=as_json, quiet=quiet)
 

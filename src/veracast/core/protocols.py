@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,9 @@ from veracast.core.trajectories import Turn
 
 LEVELS = 10
 """Influence levels 0-9."""
+
+RatingPrecision = Literal["auto", "fp32", "bf16"]
+"""What language models rate in. fp32: as they were trained; bf16: a copy of them in it; auto: bf16 where the device has it."""
 
 
 class FittedRater(Protocol):

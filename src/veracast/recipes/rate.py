@@ -15,6 +15,7 @@ import polars as pl
 
 from veracast.core.config import to_dict
 from veracast.core.progress import SILENT, Progress
+from veracast.core.protocols import RatingPrecision
 from veracast.core.records import Record, RunWriter
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
@@ -35,6 +36,7 @@ class Config:
     history: Path | None = None
     as_of: dt.datetime | None = None
     alert_level: int = 6
+    precision: RatingPrecision = "fp32"  # of a language model while it rates
     on_error: Literal["stop", "skip"] = "stop"
     observed_at: dt.datetime | None = None
     timezone: str | None = None
@@ -62,7 +64,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         states = _states(fresh, model.horizon_days, model.main, config.as_of)
         together = _together(fresh, history) if history is not None else fresh
         samples = add_levels(build_samples(states, together, main=model.main, fans=model.fans), model.rule)
-        model = bound(model, Study(together, model.main, model.fans, progress=progress))
+        study = Study(together, model.main, model.fans, progress=progress, precision=config.precision)
+        model = bound(model, study)
         ratings, forecasts = rate(samples, model, alert_level=config.alert_level)
         named = ratings.join(fresh.videos.select("video_id", "title", "url"), on="video_id", how="left")
         named = named.with_columns(role=pl.lit("open"), task=pl.lit("rate")).sort("video_id")
@@ -82,6 +85,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             "open": named.height,
             "main_indicator": model.main,
             "horizon_days": model.horizon_days,
+            "language_precision": study.language_precision,
             "as_of": samples["at"].max().isoformat(),  # type: ignore[union-attr]
             "level_rule": model.rule.name,
             "level_rule_evidence": model.rule.evidence,

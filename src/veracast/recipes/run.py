@@ -20,7 +20,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.levels import LevelRule, load_rule, quantile_rule
 from veracast.core.progress import SILENT, Progress
-from veracast.core.protocols import Rater
+from veracast.core.protocols import Rater, RatingPrecision
 from veracast.core.records import Record, RunWriter
 from veracast.core.scores import Score
 from veracast.data.dataset import Dataset, open_dataset
@@ -62,6 +62,7 @@ class Config:
     # rating
     raters: tuple[str, ...] = NAMES  # also rgcn, lm, netgpt: minutes each, with the extra `netgpt`
     netgpt: NetGPTConfig = NetGPTConfig()
+    precision: RatingPrecision = "fp32"  # of language models while they rate, backtests included; training is netgpt's
     tasks: tuple[str, ...] = ()  # levels, points, horizon, retrospective; empty = what the data allows
     level_rule: str = "auto"  # auto | quantile | xs-video-recovered | a TOML file
     alert_level: int = 6
@@ -121,6 +122,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         counts = {
             **dataset.meta["counts"],
             **written,
+            "language_precision": prepared.study.language_precision,
             "not_backtested": left_out,
             "rejects_by_reason": dataset.meta["rejects_by_reason"],
         }
@@ -165,7 +167,7 @@ def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) ->
         split=config.split,
     )
     kinds = config.tasks or task_kinds(shape)
-    study = Study(dataset, shape.main, config.fans, progress=progress)
+    study = Study(dataset, shape.main, config.fans, progress=progress, precision=config.precision)
     return Prepared(dataset=dataset, as_of=now, horizon_days=horizon, kinds=kinds, maker=maker, study=study)
 
 

@@ -15,6 +15,7 @@ from veracast.core.config import load_config
 from veracast.core.errors import InputError
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
+from veracast.models.graph_language import GraphLanguageModel
 from veracast.rating.netgpt.config import (
     BackboneConfig,
     GraphConfig,
@@ -23,7 +24,8 @@ from veracast.rating.netgpt.config import (
     Stage2Config,
     Stage3Config,
 )
-from veracast.rating.netgpt.model import NetGPT, load, outlooks, see
+from veracast.rating.netgpt.language import Share
+from veracast.rating.netgpt.model import NetGPT, load, outlooks, rating_in, see
 from veracast.rating.netgpt.rows import rows_of
 from veracast.rating.netgpt.stage3 import Outlook
 from veracast.rating.netgpt.trainer import train
@@ -144,13 +146,44 @@ def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -
     assert (found.base.main - 7.0).tolist() == pytest.approx([prior.shift] * world.test["cold"].height, abs=1e-5)
 
 
-def test_without_stage_3_the_levels_are_what_stage_2_says(world: World, tmp_path: Path) -> None:
+def test_in_bf16_the_language_model_alone_is_rounded(world: World, tmp_path: Path) -> None:
+    """bf16 moves hidden states by under 1 %, and what the head makes of them by under .02 of a level or of a ln count."""
+    model = trained(world, ALONE, tmp_path)
+    assert model.language is not None
+    model.language.shares = {kind: Share(1.0, 1.0) for kind in model.kinds}  # so that it is read
+    seen, samples = see(model, world.around), world.test["cold"].head(24)
+    plain, same = rating_in(model, "fp32"), outlooks(model, samples, "cold", seen)
+    assert plain.language is not None and plain.language.reader is model.language.stage.reader
+    assert torch.equal(outlooks(plain, samples, "cold", seen).final.log_probs, same.final.log_probs)
+
+    halved = rating_in(model, "bf16")
+    assert halved.language is not None and halved.language.stage is model.language.stage  # norm and heads stay fp32
+    found = outlooks(halved, samples, "cold", seen)
+    assert torch.equal(found.base.main, same.base.main) and torch.equal(found.base.log_probs, same.base.log_probs)
+    levels = [o.final.log_probs.exp() @ torch.arange(10.0) for o in (found, same)]
+    assert 0 < (levels[0] - levels[1]).abs().max() < 0.02
+    assert 0 < (found.final.main - same.final.main).abs().max() < 0.02
+
+
+def test_a_model_without_a_language_model_rates_alike_in_every_precision() -> None:
+    model = NetGPT(ALL, "views", ("cold",), scaling=None, priors={})  # type: ignore[arg-type]
+    assert rating_in(model, "bf16") is model
+
+
+def test_without_stage_3_the_levels_are_what_stage_2_says(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = trained(world, replace(ALONE, stage3=replace(ALONE.stage3, language_epochs=0)), tmp_path)
     assert model.language is not None and not model.language.corrects
     found = outlooks(model, world.test["cold"], "cold", see(model, world.around)).final
     said = found.log_probs[torch.isfinite(found.log_probs).all(dim=1)].exp()
     torch.testing.assert_close(said.sum(dim=1), torch.ones(len(said)), atol=1e-4, rtol=0)
     assert torch.equal(found.main, torch.full_like(found.main, found.main[0].item()))
+
+    asked, real = [], GraphLanguageModel.answer_logits
+    monkeypatch.setattr(GraphLanguageModel, "answer_logits", lambda self, *a: (asked.append(self), real(self, *a))[1])
+    outlooks(rating_in(model, "bf16"), world.test["cold"].head(2), "cold", see(model, world.around))
+    assert asked == [model.language.stage.reader]  # the output head stays fp32
 
 
 def test_a_folder_that_is_no_model_is_named(world: World, tmp_path: Path) -> None:

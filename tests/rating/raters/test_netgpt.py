@@ -15,7 +15,7 @@ from veracast.core.errors import ConfigError, InputError
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
-from veracast.models import frame_encoder, text_store
+from veracast.models import frame_encoder, rating_precision, text_store
 from veracast.models.frame_encoder import TrainedEncoder
 from veracast.models.frame_vectors import video_frames
 from veracast.rating.evaluate import TaskResult, evaluate, newest
@@ -29,6 +29,7 @@ from veracast.rating.netgpt.config import (
     Stage2Config,
     Stage3Config,
 )
+from veracast.rating.netgpt.language import Share
 from veracast.rating.raters import rater
 from veracast.rating.raters.netgpt import FittedNetGPT, NetGPTRater, Study, graph_alone, language_alone, network_raters
 from veracast.recipes import run as run_recipe
@@ -100,6 +101,33 @@ def test_count_and_level_share_one_training_and_one_folder(
     study.opened(tmp_path / "parts" / next((tmp_path / "parts").glob("netgpt-*")).name)
     study.sweep()
     assert not any(folder.exists() for folder in checkpoints) and len(list((tmp_path / "parts").glob("netgpt-*"))) == 1
+
+
+def test_a_study_rates_in_its_precision_by_one_cast_and_keeps_what_it_trained(
+    study: Study, table: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    casts, real = [], rating_precision.in_bf16
+    monkeypatch.setattr(rating_precision, "in_bf16", lambda model: (casts.append(model), real(model))[1])
+    said, names = [], []
+    for precision in ("fp32", "bf16"):
+        here = Study(study.dataset, "views", "lagged", precision=precision)
+        assert here.language_precision is None  # nothing was trained
+        fitted = NetGPTRater("netgpt", SMALL).bind(here).fit(table, target="views", seed=0)
+        model = fitted._here().model
+        assert model.language is not None
+        model.language.shares = {kind: Share(1.0, 1.0) for kind in model.kinds}  # so that it is read
+        said.append(np.concatenate([fitted.predict(part) for part in (table.head(20), table.tail(20))]))
+        (tmp_path / precision / "cold-views").mkdir(parents=True)
+        fitted.save(tmp_path / precision / "cold-views")
+        names += [path.name for path in (tmp_path / precision).glob("netgpt-*")]
+        assert here.language_precision == precision
+    assert len(casts) == 1 and len(names) == 2 and names[0] == names[1]  # named by a digest of the weights
+    assert 0 < np.abs(said[1] - said[0]).max() < 0.02
+
+    opened = Study(study.dataset, "views", "lagged", precision="bf16")
+    assert opened.opened(tmp_path / "fp32" / names[0]).language_precision == opened.language_precision == "bf16"
+    NetGPTRater("rgcn", graph_alone(SMALL)).bind(study).fit(table, target="views", seed=0)
+    assert study.language_precision is None
 
 
 def test_what_is_forecast_is_never_below_now(study: Study, table: pl.DataFrame) -> None:

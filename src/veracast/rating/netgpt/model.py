@@ -22,17 +22,19 @@ from veracast.core.config import load_config, to_dict
 from veracast.core.errors import InputError
 from veracast.core.files import write_json
 from veracast.core.progress import SILENT, Progress
-from veracast.core.protocols import LEVELS
+from veracast.core.protocols import LEVELS, RatingPrecision
 from veracast.core.seeds import stream
 from veracast.graph.compatible_network import CompatibleRGCN
 from veracast.graph.crossed_effects import CrossedEffects
 from veracast.graph.network import GraphInputs, NetworkConfig, ResidualRGCN
 from veracast.models.checkpoints import load_weights, save_weights
 from veracast.models.frame_encoder import TrainedEncoder
+from veracast.models.graph_language import GraphLanguageModel, Source
 from veracast.models.pictures import PictureReader, Pictures
 from veracast.models.processes import device_of
 from veracast.models.prompts import Slots, Template, template
 from veracast.models.rating_batches import last_hidden_states
+from veracast.models.rating_precision import reader_for_rating
 from veracast.rating.netgpt.base import Boosted
 from veracast.rating.netgpt.config import NetGPTConfig
 from veracast.rating.netgpt.effects import effects_columns
@@ -71,6 +73,12 @@ class Language:
     corrects: bool  # False: stage 3 was left out, the levels are what the model says
     pictures: PictureReader | None = None
     shares: Mapping[str, Share] = field(default_factory=dict)
+    rates: GraphLanguageModel | None = None  # reads prompts in the stage's place, in another precision
+
+    @property
+    def reader(self) -> GraphLanguageModel:
+        """What reads prompts when rating."""
+        return self.stage.reader if self.rates is None else self.rates
 
 
 @dataclass
@@ -169,6 +177,15 @@ def see(model: NetGPT, around: Surroundings) -> Seen:
         return Seen(around, inputs, tuple(member.eval().embed(inputs) for member in model.graph))
 
 
+def rating_in(model: NetGPT, precision: RatingPrecision) -> NetGPT:
+    """The model as it rates in that precision: its language model alone, once for all that it will read."""
+    if model.language is None:
+        return model
+    return replace(
+        model, language=replace(model.language, rates=reader_for_rating(model.language.stage.reader, precision))
+    )
+
+
 def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, progress: Progress = SILENT) -> Outlooks:
     """Forecasts of samples of one kind of state."""
     around = seen.around
@@ -209,7 +226,7 @@ def language_outlook(language: Language, prompts: Readings, kind: str, *, progre
     share = language.shares.get(kind, Share(1.0, 1.0))
     if language.corrects and share == Share(0.0, 0.0):
         return prompts.base  # validation found nothing in its correction: it need not be read
-    hidden = last_hidden_states(language.stage.reader, prompts.encoded, prompts.soft, prefix=language.template.prefix, pictures=prompts.pictures, progress=progress)  # fmt: skip
+    hidden = last_hidden_states(language.reader, prompts.encoded, prompts.soft, prefix=language.template.prefix, pictures=prompts.pictures, progress=progress)  # fmt: skip
     with torch.no_grad():
         if not language.corrects:
             return spoken(language.stage.reader, hidden, prompts.base)
@@ -219,7 +236,6 @@ def language_outlook(language: Language, prompts: Readings, kind: str, *, progre
 def new_language(config: NetGPTConfig, *, graph_width: int, numbers: int, kinds: int, texts: Sequence[str] = (), tokenizer: Path | None = None, seed: int) -> Language:  # fmt: skip
     """An untrained language stage."""
     from veracast.models.backbones import load_backbone
-    from veracast.models.graph_language import GraphLanguageModel, Source
 
     chosen = config.backbone
     halved = chosen.precision == "bf16" and chosen.tuning != "full"

@@ -12,6 +12,7 @@ import json
 import shutil
 import threading
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, new_folder, write_json
 from veracast.core.launch import launch
 from veracast.core.progress import SILENT, Progress
-from veracast.core.protocols import Rater
+from veracast.core.protocols import Rater, RatingPrecision
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
 from veracast.rating.netgpt.config import BackboneConfig, NetGPTConfig
@@ -44,6 +45,7 @@ class Study:
 
     folder: where trainings keep their checkpoints, each under a digest of data, rows, config and seed: a training that was
     killed goes on when the same command is given again. `sweep` removes them once their models are kept elsewhere.
+    precision: of language models when they rate; they are trained and calibrated as their config says.
     """
 
     dataset: Dataset
@@ -51,6 +53,7 @@ class Study:
     fans: Fans
     folder: Path = field(default_factory=lambda: cache_folder("work"))
     progress: Progress = SILENT
+    precision: RatingPrecision = "fp32"
     _around: dict[str, Surroundings] = field(default_factory=dict)
     _trained: dict[str, Trained] = field(default_factory=dict)
     _kept: set[str] = field(default_factory=set)
@@ -125,7 +128,7 @@ class Study:
                     progress=self.progress,
                 )  # fmt: skip
                 self._kept |= {key, shared}
-                self._trained[key] = Trained(model, see(model, around), self.progress)
+                self._trained[key] = Trained(model, see(model, around), self.progress, self.precision)
             return self._trained[key]
 
     def opened(self, place: Path) -> Trained:
@@ -136,7 +139,7 @@ class Study:
         if place not in self._opened:
             config = saved_config(place)
             around = self.around(config, encoder=saved_encoder(place, config))
-            self._opened[place] = Trained(*load(place, around), self.progress)
+            self._opened[place] = Trained(*load(place, around), self.progress, self.precision)
         return self._opened[place]
 
     @property
@@ -153,6 +156,12 @@ class Study:
             if t.model.curves.height
         ]
         return pl.concat(found) if found else pl.DataFrame()
+
+    @property
+    def language_precision(self) -> str | None:
+        """What the language models of this study rate in, which are on one device: fp32 or bf16; None where there is none."""
+        every = (*self._trained.values(), *self._opened.values())
+        return next((found for t in every if (found := t.language_precision) is not None), None)
 
     def sweep(self) -> None:
         """Forget what was trained, and remove its checkpoints; of several processes, when all are done with them."""
@@ -188,8 +197,21 @@ class Trained:
     model: NetGPT
     seen: Seen
     progress: Progress = SILENT
+    precision: RatingPrecision = "fp32"
     _said: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @cached_property
+    def rates(self) -> NetGPT:
+        """The model as it rates: its language model is cast once, what is saved stays as it was trained."""
+        from veracast.rating.netgpt.model import rating_in
+
+        return rating_in(self.model, self.precision)
+
+    @property
+    def language_precision(self) -> str | None:
+        """What its language model rates in; None where it has none."""
+        return None if self.rates.language is None else self.rates.language.reader.precision
 
     def say(self, samples: pl.DataFrame) -> tuple[np.ndarray, np.ndarray]:
         """ln count (n,), never below now, and level distribution (n, 10)."""
@@ -203,7 +225,7 @@ class Trained:
                     mine = (samples["state"] == state).to_numpy()
                     if mine.any():
                         final = outlooks(
-                            self.model, samples.filter(mine), state, self.seen, progress=self.progress
+                            self.rates, samples.filter(mine), state, self.seen, progress=self.progress
                         ).final
                         counts[mine], probs[mine] = final.main.numpy(), final.log_probs.exp().numpy()
                 now = samples[f"now_{self.model.main}"].cast(pl.Float64).fill_null(0.0).to_numpy()
