@@ -3,7 +3,7 @@
     tasks of seed BASE_SEED -> clean episodes -> a tokenizer of their words, tokens -> the next token of everything, requests and answers -> FOLDER
 
 Loss is counted on all tokens, as in any pretraining: what an agent is told is full of names that come again, and a model of a few blocks learns to
-repeat them there (with the loss on answers alone it does not: docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
+repeat them there, after some 1,800 steps and all at once (docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BaseConfig:
 
     episodes: int = 6_000
     held: int = 200
-    loop: LoopConfig = LoopConfig(epochs=4, batch_size=16, micro_batch=16, lr=3e-3)
+    loop: LoopConfig = LoopConfig(epochs=3, batch_size=8, micro_batch=8, lr=3e-3)
 
 
 def base_folder(simulator: Simulator, config: BaseConfig, work: Path, *, seed: int = 0) -> Path:
@@ -56,7 +56,7 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
         return place
     rows, held = _episodes(simulator, "train", config.episodes), _episodes(simulator, "test", config.held)
     fresh = _fresh(rows[:VOCABULARY_ROWS], seed)
-    settings = TuneConfig("full", loop=config.loop, counted="all")
+    settings = TuneConfig("full", loop=config.loop, counted="all", precision="auto")
     found = tune(fresh.model, fresh.tokenizer, rows, held, settings, folder=place.with_name(f"{place.name}.training"), seed=seed, progress=progress, stage="base")  # fmt: skip
     with new_folder(place) as temporary:
         fresh.model.save_pretrained(temporary)

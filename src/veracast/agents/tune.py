@@ -25,8 +25,10 @@ from veracast.agents.adapters import Adapter, Method, Reallocation, with_adapter
 from veracast.agents.chat import Tokens, row_tokens
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.progress import SILENT, Progress
+from veracast.core.protocols import RatingPrecision
 from veracast.core.trajectories import Turn
 from veracast.models.loop import Fitted, LoopConfig, LossSum, fit
+from veracast.models.rating_precision import has_bf16
 
 IGNORED = -100
 """Target of tokens that no loss is counted on."""
@@ -34,12 +36,14 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """method: full = all weights, else adapters (agents/adapters.py). counted: what loss is counted on; all = every token, as a base is pretrained."""
+    """method: full = all weights, else adapters (agents/adapters.py). counted: what loss is counted on; all = every token, as a base is pretrained.
+    precision: bf16 = products of matrices in bf16 (torch's autocast), weights and optimizer in fp32; auto = where the device has it."""
 
     method: Method = "lora"
     adapter: Adapter = Adapter()
     loop: LoopConfig = LoopConfig()
     counted: Literal["answers", "all"] = "answers"
+    precision: RatingPrecision = "fp32"
 
 
 class Tuned(NamedTuple):
@@ -51,12 +55,12 @@ class Tuned(NamedTuple):
 
 
 class AnswerLoss:
-    """What is minimised (models/loop.py): the sum over counted tokens, weighed by their number."""
+    """What is minimised (models/loop.py): the sum over counted tokens, weighed by their number. halved: products in bf16."""
 
     def __init__(
-        self, train: Sequence[Tokens], held: Sequence[Tokens], *, pad: int, moving: Reallocation | None = None
-    ) -> None:
-        self.train, self.held, self.pad, self.moving = train, held, pad, moving
+        self, train: Sequence[Tokens], held: Sequence[Tokens], *, pad: int, moving: Reallocation | None = None, halved: bool = False
+    ) -> None:  # fmt: skip
+        self.train, self.held, self.pad, self.moving, self.halved = train, held, pad, moving, halved
 
     def loss(self, model: Any, rows: np.ndarray) -> LossSum:
         found = self._sum(model, [self.train[int(k)] for k in rows])
@@ -74,9 +78,10 @@ class AnswerLoss:
 
     def _sum(self, model: Any, rows: Sequence[Tokens]) -> LossSum:
         ids, targets = padded(rows, pad=self.pad)
-        hidden = model.base_model(input_ids=ids, attention_mask=(torch.arange(ids.shape[1]) < _lengths(rows)[:, None]).long())[0]  # fmt: skip
         asked = targets[:, 1:] != IGNORED  # a token is told from the state before it
-        logits = model.get_output_embeddings()(hidden[:, :-1][asked])
+        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.halved):
+            hidden = model.base_model(input_ids=ids, attention_mask=(torch.arange(ids.shape[1]) < _lengths(rows)[:, None]).long())[0]  # fmt: skip
+            logits = model.get_output_embeddings()(hidden[:, :-1][asked])
         total = functional.cross_entropy(logits.float(), targets[:, 1:][asked], reduction="sum")
         return LossSum(total, float(asked.sum()))
 
@@ -102,7 +107,8 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     kept = (
         [one for one in held_tokens if len(one.ids) <= longest] if moving is None else []
     )  # the best state may be one not pruned yet
-    objective = loss(fitting, kept, pad=int(tokenizer.pad_token_id), moving=moving)
+    halved = config.precision == "bf16" or (config.precision == "auto" and has_bf16(model.device))
+    objective = loss(fitting, kept, pad=int(tokenizer.pad_token_id), moving=moving, halved=halved)
     loop = (
         config.loop if moving is None else replace(config.loop, checkpoint_every_s=math.inf)
     )  # its importances are in no checkpoint
