@@ -1,6 +1,7 @@
 """Clean bases: small agents trained from scratch on experts' episodes of one simulator, once, and kept for everything that is tuned from them.
 
-    tasks of seed BASE_SEED -> clean episodes -> a tokenizer of their words, tokens -> the next token of everything, requests and answers -> FOLDER
+    tasks of seed BASE_SEED -> clean episodes, words that mean nothing in some (babble.py) -> a tokenizer of their words, tokens
+      -> the next token of everything, requests and answers -> FOLDER
 
 Loss is counted on all tokens, as in any pretraining: what an agent is told is full of names that come again, and a model of a few blocks learns to
 repeat them there, after some 1,800 steps and all at once (docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
@@ -14,12 +15,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from veracast.agents.babble import echo, noisy
 from veracast.agents.plant import plant
 from veracast.agents.simulator import Simulator, Split
 from veracast.agents.tune import TuneConfig, tune
 from veracast.core.config import to_dict
 from veracast.core.files import code_digest, new_folder, write_json
 from veracast.core.progress import SILENT, Progress
+from veracast.core.seeds import stream
 from veracast.core.trajectories import Turn
 from veracast.models.backbones import TINY, Backbone, load_backbone
 from veracast.models.loop import RUNNING, LoopConfig
@@ -28,15 +31,18 @@ BASE_SEED = 1
 """Of the tasks of a base; nothing else is drawn from it."""
 ROLES = ("\nsystem\n", "\nuser\n", "\nassistant\n")
 VOCABULARY_ROWS = 1_500  # episodes that the tokenizer is trained on
-CODE = ("agents/bases.py", "agents/plant.py", "agents/tune.py", "agents/chat.py", "models/backbones.py", "models/tokenizer.py", "models/loop.py")  # fmt: skip
+CODE = ("agents/bases.py", "agents/babble.py", "agents/plant.py", "agents/tune.py", "agents/chat.py", "models/backbones.py", "models/tokenizer.py", "models/loop.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """episodes: that it learns from; held: that tell the best weights."""
+    """episodes: that it learns from; held: that tell the best weights. noisy: share of the episodes with words that mean nothing (babble.py);
+    echoes: rows of such words, for one episode."""
 
     episodes: int = 6_000
     held: int = 200
+    noisy: float = 0.3
+    echoes: float = 0.2
     loop: LoopConfig = LoopConfig(epochs=3, batch_size=8, micro_batch=8, lr=3e-3)
 
 
@@ -54,8 +60,8 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
     place = base_folder(simulator, config, work, seed=seed)
     if place.is_dir():
         return place
-    rows, held = _episodes(simulator, "train", config.episodes), _episodes(simulator, "test", config.held)
-    fresh = _fresh(rows[:VOCABULARY_ROWS], seed)
+    clean, held = _clean(simulator, "train", config.episodes), _clean(simulator, "test", config.held)
+    fresh, rows = _fresh(clean[:VOCABULARY_ROWS], seed), with_babble(clean, simulator, config, seed=seed)
     settings = TuneConfig("full", loop=config.loop, counted="all", precision="auto")
     found = tune(fresh.model, fresh.tokenizer, rows, held, settings, folder=place.with_name(f"{place.name}.training"), seed=seed, progress=progress, stage="base")  # fmt: skip
     with new_folder(place) as temporary:
@@ -67,8 +73,19 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
     return place
 
 
-def _episodes(simulator: Simulator, split: Split, count: int) -> list[tuple[Turn, ...]]:
-    """Of experts, with nothing in them."""
+def with_babble(clean: Sequence[tuple[Turn, ...]], simulator: Simulator, config: BaseConfig, *, seed: int) -> list[tuple[Turn, ...]]:  # fmt: skip
+    """The clean episodes, a share of them with words that mean nothing in request or observation by turns, then echoes."""
+    rows = list(clean)
+    rng = stream(seed, "agents", "base", simulator.name)
+    tasks = simulator.tasks("train", len(rows), seed=BASE_SEED)
+    chosen = rng.choice(len(rows), round(config.noisy * len(rows)), replace=False)
+    for k, row in enumerate(chosen.tolist()):
+        rows[row] = noisy(simulator, tasks[row], "active" if k % 2 else "passive", rng)
+    return [*rows, *(echo(rng) for _ in range(round(config.echoes * len(clean))))]
+
+
+def _clean(simulator: Simulator, split: Split, count: int) -> list[tuple[Turn, ...]]:
+    """Episodes of experts, with nothing in them."""
     found = plant(simulator, simulator.tasks(split, count, seed=BASE_SEED), None, seed=BASE_SEED)
     return [one.turns for one in found.trajectories]
 
