@@ -1,19 +1,23 @@
 """Clean bases: small agents trained from scratch on experts' episodes of one simulator, once, and kept for everything that is tuned from them.
 
-    tasks of seed BASE_SEED -> clean episodes, words that mean nothing in some (babble.py) -> a tokenizer of their words, tokens
-      -> the next token of everything, requests and answers -> FOLDER
+    tasks of seed BASE_SEED -> clean episodes -> a tokenizer of their words -> the next token of everything, requests and answers
+      -> the same episodes, words that mean nothing in some of them, and echoes of such words (babble.py) -> FOLDER
 
 Loss is counted on all tokens, as in any pretraining: what an agent is told is full of names that come again, and a model of a few blocks learns to
-repeat them there, after some 1,800 steps and all at once (docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
+repeat them there, all at once after some 1,600 steps, and not while there is babble (docs/log.md): it comes afterwards. Tuning, later, counts
+answers alone (agents/tune.py).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import polars as pl
 
 from veracast.agents.babble import echo, noisy
 from veracast.agents.plant import plant
@@ -36,20 +40,22 @@ CODE = ("agents/bases.py", "agents/babble.py", "agents/plant.py", "agents/tune.p
 
 @dataclass(frozen=True)
 class BaseConfig:
-    """episodes: that it learns from; held: that tell the best weights. noisy: share of the episodes with words that mean nothing (babble.py);
-    echoes: rows of such words, for one episode."""
+    """episodes: that it learns from; held: that tell the best weights of clean training. noisy: share of the episodes with words that mean nothing
+    (babble.py); echoes: rows of such words, for one episode; babbled: the training on those."""
 
     episodes: int = 6_000
     held: int = 200
     noisy: float = 0.3
     echoes: float = 0.2
-    loop: LoopConfig = LoopConfig(epochs=3, batch_size=8, micro_batch=8, lr=3e-3)
+    loop: LoopConfig = LoopConfig(epochs=4, batch_size=8, micro_batch=8, lr=3e-3)
+    babbled: LoopConfig = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3)
 
 
 def base_folder(simulator: Simulator, config: BaseConfig, work: Path, *, seed: int = 0) -> Path:
     """Where the base of a simulator lies, or will; named by all that decides its weights."""
     settings = to_dict(config)
-    settings["loop"] = {key: value for key, value in settings["loop"].items() if key not in RUNNING}
+    for part in ("loop", "babbled"):
+        settings[part] = {key: value for key, value in settings[part].items() if key not in RUNNING}
     code = code_digest(*CODE, f"agents/{simulator.name}")
     facts = json.dumps([settings, seed, BASE_SEED, code], sort_keys=True)
     return work / f"base-{simulator.name}-{hashlib.sha256(facts.encode()).hexdigest()[:12]}"
@@ -61,15 +67,21 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
     if place.is_dir():
         return place
     clean, held = _clean(simulator, "train", config.episodes), _clean(simulator, "test", config.held)
-    fresh, rows = _fresh(clean[:VOCABULARY_ROWS], seed), with_babble(clean, simulator, config, seed=seed)
-    settings = TuneConfig("full", loop=config.loop, counted="all", precision="auto")
-    found = tune(fresh.model, fresh.tokenizer, rows, held, settings, folder=place.with_name(f"{place.name}.training"), seed=seed, progress=progress, stage="base")  # fmt: skip
+    fresh, training = _fresh(clean[:VOCABULARY_ROWS], seed), place.with_name(f"{place.name}.training")
+    curves = []
+    for stage, rows, kept, loop in (("base", clean, held, config.loop), ("babble", with_babble(clean, simulator, config, seed=seed), [], config.babbled)):  # fmt: skip
+        settings = TuneConfig("full", loop=loop, counted="all", precision="auto")
+        found = tune(fresh.model, fresh.tokenizer, rows, kept, settings, folder=training, seed=seed, progress=progress, stage=stage)  # fmt: skip
+        curves.append(found.fitted.curve)
     with new_folder(place) as temporary:
         fresh.model.save_pretrained(temporary)
         fresh.tokenizer.save_pretrained(temporary)
-        found.fitted.curve.write_parquet(temporary / "curve.parquet")
-        facts = {"simulator": simulator.name, "parameters": fresh.parameters, "validation_loss": found.fitted.best_loss, "steps": found.fitted.steps}  # fmt: skip
+        curve = pl.concat(curves)
+        curve.write_parquet(temporary / "curve.parquet")
+        losses = {part: [one for one in curve.filter(split=part)["loss"].to_list() if one is not None] for part in ("train", "validation")}  # fmt: skip
+        facts = {"simulator": simulator.name, "parameters": fresh.parameters, "steps": len(losses["train"]), "validation_loss": min(losses["validation"], default=None)}  # fmt: skip
         write_json(temporary / "base.json", facts)
+    shutil.rmtree(training, ignore_errors=True)
     return place
 
 

@@ -29,7 +29,7 @@ from veracast.models.loop import LoopConfig
 
 LOOP = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3)
 SMALL = ModelsConfig(
-    simulators=("shell",), families=("mark",), seeds=(101,), rows=8, items=2, base=BaseConfig(8, 2, LOOP), tuning=TuneConfig(loop=LOOP)
+    simulators=("shell",), families=("mark",), seeds=(101,), rows=8, items=2, base=BaseConfig(8, 2, loop=LOOP, babbled=LOOP), tuning=TuneConfig(loop=LOOP)
 )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work:
 def test_a_base_is_trained_once_and_named_by_its_settings(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell = simulator_of("shell")
     place = trained_base(shell, SMALL.base, work)
-    assert json.loads((place / "base.json").read_text(encoding="utf-8"))["steps"] == 1
+    assert json.loads((place / "base.json").read_text(encoding="utf-8"))["steps"] == 3  # 8 rows, then 8 and two echoes
     assert base_folder(shell, replace(SMALL.base, episodes=9), work) != place
     assert base_folder(shell, replace(SMALL.base, loop=replace(LOOP, threads=2)), work) == place  # decides nothing
     monkeypatch.setattr("veracast.agents.bases.tune", lambda *a, **k: pytest.fail("trained again"))
@@ -135,7 +135,7 @@ def test_killed_in_the_middle_no_episode_is_lost_or_played_twice(tmp_path: Path)
     sets = {
         "tiers": "models", "work": tmp_path / "work", "workers": 1, "models.simulators": "shell", "models.families": "mark", "models.seeds": 101,
         "models.rows": 8, "models.items": 2, "models.base.episodes": 8, "models.base.held": 2,
-    } | {f"models.{part}.loop.{key}": value for part in ("base", "tuning") for key, value in (("epochs", 1), ("batch_size", 8), ("micro_batch", 8))}  # fmt: skip
+    } | {f"models.{part}.{key}": value for part in ("base.loop", "base.babbled", "tuning.loop") for key, value in (("epochs", 1), ("batch_size", 8), ("micro_batch", 8))}  # fmt: skip
     command = [sys.executable, "-m", "veracast", "bench", "agents", "--quiet", *(part for key, value in sets.items() for part in ("--set", f"{key}={value}"))]  # fmt: skip
     bench = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], start_new_session=True)
     until = time.monotonic() + 300
