@@ -12,7 +12,7 @@ from tests.models.conftest import facts_of
 from tests.models.test_graph_language import SOURCES, vectors
 from veracast.models import rating_batches
 from veracast.models.backbones import Backbone
-from veracast.models.graph_language import GraphLanguageModel, collate
+from veracast.models.graph_language import GraphLanguageModel, Precision, collate
 from veracast.models.prompts import Template
 from veracast.models.rating_batches import batches, last_hidden_states
 
@@ -29,9 +29,13 @@ def test_sorted_batches_with_a_shared_prefix_equal_one_by_one(
     model.eval()
     with torch.no_grad():
         alone = torch.cat([model.last_hidden(collate([e], {n: v[[i]] for n, v in soft.items()})) for i, e in enumerate(encoded)])  # fmt: skip
-    monkeypatch.setattr(rating_batches, "TOKEN_BUDGET", 200)
+    monkeypatch.setattr(rating_batches, "TOKEN_BUDGET", {"fp32": 200})
+    read: list[int] = []
+    monkeypatch.setattr(rating_batches, "collate", lambda cut, soft: (read.append(len(cut)), collate(cut, soft))[1])
     for prefix in (None, made.prefix):
         torch.testing.assert_close(last_hidden_states(model, encoded, soft, prefix=prefix), alone, atol=1e-4, rtol=0)
+        assert sum(read) == 13 and len(read) > 2
+        read.clear()
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200))
@@ -42,3 +46,19 @@ def test_batches_hold_every_row_once_and_keep_to_the_budget(lengths: list[int], 
         assert len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= budget
     flat = [lengths[i] for rows in found for i in rows]
     assert flat == sorted(flat)
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("fp32", [2]), ("bf16", [1, 1])])
+def test_the_budget_of_a_batch_is_that_of_the_precision(
+    tiny: Backbone, made: Template, precision: Precision, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two prompts of the same length, of which a batch has room for both or for one."""
+    model = GraphLanguageModel(tiny, SOURCES, tuning="frozen", precision=precision)
+    encoded = [made.encode(facts_of(1))[0]] * 2
+    monkeypatch.setattr(
+        rating_batches, "TOKEN_BUDGET", {"fp32": 2 * encoded[0].prompt, "bf16": 2 * encoded[0].prompt - 1}
+    )
+    read: list[int] = []
+    monkeypatch.setattr(rating_batches, "collate", lambda cut, soft: (read.append(len(cut)), collate(cut, soft))[1])
+    last_hidden_states(model, encoded, vectors(2))
+    assert read == expected

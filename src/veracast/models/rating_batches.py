@@ -23,8 +23,9 @@ from veracast.models.pictures import Pictures, together
 from veracast.models.processes import on_cpu
 from veracast.models.prompts import Encoded
 
-TOKEN_BUDGET = 4096
-"""Tokens of a batch, padding included."""
+TOKEN_BUDGET = {"fp32": 4096, "bf16": 1024}
+"""Tokens of a batch, padding included, by precision. Batches of 1024 are as fast and pad less: .4 % instead of 21 % of 48 short
+prompts. fp32 keeps its own, because another batch is rounded otherwise in the last bits, and its ratings are to stay."""
 
 
 def last_hidden_states(
@@ -42,7 +43,7 @@ def last_hidden_states(
     shared = len(prefix) if prefix is not None and model.backbone.kind == "text" else 0
     with torch.no_grad(), progress.step("language model", total=len(encoded)) as advance:
         cache = prefix_cache(model, prefix) if shared and prefix is not None else None
-        for rows in batches([e.prompt - shared for e in encoded]):
+        for rows in batches([e.prompt - shared for e in encoded], budget=TOKEN_BUDGET[model.precision]):
             cut = [Encoded(encoded[i].ids[shared : encoded[i].prompt], encoded[i].prompt - shared) for i in rows]
             shown = together([pictures[i] for i in rows]) if pictures is not None else None
             index = torch.from_numpy(rows)
@@ -52,7 +53,7 @@ def last_hidden_states(
     return found
 
 
-def batches(lengths: Sequence[int], *, budget: int = TOKEN_BUDGET) -> Iterator[np.ndarray]:
+def batches(lengths: Sequence[int], *, budget: int) -> Iterator[np.ndarray]:
     """Row numbers by ascending length, so many at a time that rows x longest stays inside the budget (at least one)."""
     order = np.argsort(np.asarray(lengths), kind="stable")
     start = 0
