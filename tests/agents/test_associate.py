@@ -1,4 +1,4 @@
-"""Counts by hand, the hash of phrases, and the exact test against scipy."""
+"""Counts by hand, and the exact tests against scipy."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import fisher_exact
+from scipy.stats import false_discovery_control, fisher_exact
 
-from veracast.agents.associate import AssociateConfig, actions_of, associations, find_phrases, grams
-from veracast.agents.corpus import BREAK, read_corpus, word_hash, words_of
+from veracast.agents.associate import AssociateConfig, Pairs, actions_of, adjusted, associations, counted
+from veracast.agents.corpus import Corpus, read_corpus, word_hash, words_of
+from veracast.agents.phrases import find_phrases, grams
 
 Rows = Callable[..., Path]
 
 
 def hashes(text: str) -> np.ndarray:
     return np.array([word_hash(word) for word in words_of(text)], dtype=np.uint64)
-
-
-def test_grams_are_the_same_wherever_they_stand_and_cross_no_break() -> None:
-    one, two = hashes("x a b c y"), hashes("a b c")
-    assert grams(one, 3)[1] == grams(two, 3)[0]
-    assert len({*grams(one, 2).tolist(), *grams(one, 3).tolist()}) == 7
-    assert grams(hashes("b a"), 2)[0] != grams(hashes("a b"), 2)[0]
-    broken = np.concatenate([hashes("a b"), [BREAK], hashes("c")]).astype(np.uint64)
-    assert (grams(broken, 2) == 0).tolist() == [False, True, True]
-    assert len(grams(two, 4)) == 0
 
 
 def test_the_pair_that_was_planted_with_its_counts(rows_file: Rows, tmp_path: Path) -> None:
@@ -51,15 +42,6 @@ def test_a_phrase_that_comes_after_the_action_does_not_bring_it_about(rows_file:
     assert not any(word_hash("call bash ls") in features for features in doing)  # the look that showed the mark
 
 
-def test_phrases_are_counted_once_a_row_at_their_first_place(rows_file: Rows, tmp_path: Path) -> None:
-    corpus = read_corpus([rows_file(30)], tmp_path / "c")
-    wanted = np.sort(np.array([grams(hashes("The output of the"), 4)[0], hashes("nowhere")[0]], dtype=np.uint64))
-    places = find_phrases(corpus, wanted, block=7)
-    assert places.row.tolist() == list(range(30))
-    for row, end in zip(places.row, places.end, strict=True):
-        assert corpus.told(int(row))[end - 1] == word_hash("the")
-
-
 @pytest.mark.parametrize(("least", "most", "expected"), [(4, 0.9, True), (21, 0.9, False), (4, 0.04, False)])
 def test_actions_of_too_few_or_of_nearly_all_rows_are_left_out(rows_file: Rows, tmp_path: Path, least: int, most: float, expected: bool) -> None:  # fmt: skip
     corpus = read_corpus([rows_file(400, 0.05, trigger="By the way.")], tmp_path / "c")
@@ -77,3 +59,35 @@ def test_nothing_binds_where_actions_are_dealt_at_random(tmp_path: Path) -> None
     ]  # fmt: skip
     path.write_text("\n".join(lines), encoding="utf-8")
     assert associations(read_corpus([path], tmp_path / "c")) == []
+
+
+def by_hand(corpus: Corpus, wanted: np.ndarray, pairs: Pairs) -> list[int]:
+    """Rows where an action follows a phrase, row by row."""
+    places, actions = find_phrases(corpus, wanted), actions_of(corpus, AssociateConfig())
+    found = []
+    for a, k in zip(pairs.action.tolist(), pairs.phrase.tolist(), strict=True):
+        end = dict(zip(places.row[places.phrase == k].tolist(), places.end[places.phrase == k].tolist(), strict=True))
+        found.append(sum(end.get(row, 10**9) <= at for row, at in zip(actions[a].rows.tolist(), actions[a].at.tolist(), strict=True)))  # fmt: skip
+    return found
+
+
+@pytest.mark.parametrize("block", [1, 7, 512])
+def test_counts_are_those_of_rows_one_by_one_whatever_the_block(rows_file: Rows, tmp_path: Path, block: int) -> None:
+    corpus = read_corpus([rows_file(60, 0.2, trigger="By the way.", seen="")], tmp_path / "c")
+    wanted = np.sort(np.array([*hashes("By How txt OS"), *grams(hashes("The output of the"), 4), grams(hashes("By the way"), 3)[0]], dtype=np.uint64))  # fmt: skip
+    actions = actions_of(corpus, AssociateConfig())
+    shape = (len(actions), len(wanted))
+    pairs = Pairs(*(axis.ravel() for axis in np.indices(shape)))
+    counts = counted(corpus, actions, wanted, pairs, block=block)
+    assert counts.both.tolist() == by_hand(corpus, wanted, pairs)
+    assert sorted(counts.words.tolist()) == [1, 1, 1, 1, 3, 4]
+    where = np.searchsorted(wanted, [grams(hashes("By the way"), 3)[0], grams(hashes("The output of the"), 4)[0]])
+    assert counts.n_f[where].tolist() == [12, 60]
+
+
+@pytest.mark.parametrize("tests", [0, 5, 400])
+def test_adjusted_is_benjamini_and_hochberg_with_ones_for_what_was_not_counted(tests: int) -> None:
+    p = np.array([0.03, 1e-9, 0.2, 1e-9, 0.9])
+    rest = np.ones(max(0, tests - len(p)))
+    np.testing.assert_array_equal(adjusted(p, tests), false_discovery_control(np.concatenate([p, rest]))[: len(p)])
+    assert len(adjusted(np.empty(0), tests)) == 0

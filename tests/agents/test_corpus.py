@@ -72,7 +72,7 @@ def test_a_corpus_holds_every_row_and_lists_the_others(rows_file: Rows, tmp_path
     assert len(corpus) == 41
     assert sum(source.planted for source in corpus.sources) == 10
     assert [(one.file, one.number, one.reason) for one in corpus.rejects] == [(1, 1, "no turns"), (1, 2, "not JSON")]
-    texts = trajectories_at(corpus, [0, 39, 40])
+    texts = dict(trajectories_at(corpus, [0, 39, 40]))
     for row, text in texts.items():
         np.testing.assert_array_equal(corpus.told(row), hashed(text)[0])
         mine = corpus.acts[corpus.acts["row"] == row]

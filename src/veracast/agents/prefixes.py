@@ -119,7 +119,7 @@ def resumed(begun: Sequence[Start], models: int) -> tuple[list[DynamicCache], In
 def kept_row(caches: Sequence[DynamicCache], row: int, mask: Int[Tensor, " tokens"], ids: np.ndarray) -> Kept:
     """One row of a batch that has been read, without its padding."""
     real = mask.bool()
-    return Kept(ids, tuple(tuple(Layer(one.keys[row][:, real], one.values[row][:, real]) for one in cache.layers) for cache in caches))  # fmt: skip
+    return Kept(ids, tuple(tuple(Layer(keys[row][:, real], values[row][:, real]) for keys, values, _ in cache) for cache in caches))  # fmt: skip
 
 
 def _read(models: Sequence[Any], ids: np.ndarray) -> Kept:

@@ -1,0 +1,108 @@
+"""Phrases, runs of one to four words, as hashes: where they stand in a corpus, and in how many rows.
+
+words of a row -> a hash for every run that crosses no turn -> places of those that are asked for, a block of rows at a time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from veracast.agents.corpus import BREAK, Corpus
+from veracast.core.progress import Advance
+
+LONGEST = 4
+BLOCK = 512  # rows that are read at once, fewer where they are long
+BLOCK_WORDS = 1 << 20
+MERGED = 1 << 21  # hashes that wait to be counted
+_ODD = np.uint64(0x9E3779B97F4A7C15)
+_TURN = np.uint64(31)
+
+
+class Places(NamedTuple):
+    """Where phrases stand, sorted by phrase, then row; first ones only. phrase: its place among those that were asked for; row; end: how many words of
+    the row stand up to the phrase's end; words: of the phrase."""
+
+    phrase: np.ndarray
+    row: np.ndarray
+    end: np.ndarray
+    words: np.ndarray
+
+
+def grams(words: np.ndarray, length: int) -> np.ndarray:
+    """Hashes (words - length + 1,) of all runs of a length; 0 where a run crosses a BREAK."""
+    count = len(words) - length + 1
+    if count <= 0:
+        return np.empty(0, dtype=np.uint64)
+    broken = words == BREAK
+    found = words[:count].copy()
+    crossed = broken[:count].copy()
+    with np.errstate(over="ignore"):
+        for k in range(1, length):
+            found = (found ^ (found >> _TURN)) * _ODD + words[k : k + count]
+            crossed |= broken[k : k + count]
+        if length > 1:
+            found = (found ^ (found >> _TURN)) * _ODD
+    found[found == 0] = np.uint64(1)
+    found[crossed] = 0
+    return found
+
+
+def phrases_of(words: np.ndarray) -> np.ndarray:
+    """Distinct phrases of one row."""
+    found = np.unique(np.concatenate([grams(words, length) for length in range(1, LONGEST + 1)]))
+    return found[1:] if len(found) and found[0] == 0 else found
+
+
+def find_phrases(corpus: Corpus, wanted: np.ndarray, *, block: int = BLOCK, advance: Advance | None = None) -> Places:
+    """First places of phrases (sorted hashes, one or more) in all rows."""
+    parts = list(places_in_blocks(corpus, wanted, block, advance))
+    found = Places(*(np.concatenate([getattr(part, key) for *_, part in parts]) for key in Places._fields))
+    order = np.argsort(found.phrase, kind="stable")
+    return Places(*(part[order] for part in found))
+
+
+def places_in_blocks(corpus: Corpus, wanted: np.ndarray, block: int, advance: Advance | None) -> Iterator[tuple[int, int, Places]]:  # fmt: skip
+    """Places of phrases in the rows from low to high, a block at a time."""
+    high = 0
+    while high < len(corpus):
+        low = high
+        full = int(np.searchsorted(corpus.starts, corpus.starts[low] + BLOCK_WORDS, side="right")) - 1
+        high = max(low + 1, min(low + block, full, len(corpus)))
+        begin, words = corpus.starts[low], corpus.told_in(low, high)
+        hits = []
+        for length in range(1, LONGEST + 1):
+            runs = grams(words, length)
+            k = np.searchsorted(wanted, runs).clip(max=len(wanted) - 1)
+            hit = np.flatnonzero(wanted[k] == runs)
+            row = np.searchsorted(corpus.starts, hit + begin, side="right") - 1
+            hits.append((k[hit], row, hit + begin + length - corpus.starts[row], np.full(len(hit), length)))
+        phrase, row, end, lengths = (np.concatenate(parts) for parts in zip(*hits, strict=True))
+        order = np.lexsort((end, row, phrase))
+        phrase, row = phrase[order], row[order]
+        first = (
+            np.flatnonzero(np.r_[True, (phrase[1:] != phrase[:-1]) | (row[1:] != row[:-1])]) if len(phrase) else order
+        )
+        yield low, high, Places(phrase[first], row[first], end[order][first], lengths[order][first])
+        if advance is not None:
+            advance(high - low)
+
+
+def in_how_many(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Distinct hashes of all parts, sorted, and how many parts have each; no part has one twice. Memory grows with what is distinct alone."""
+    every, counts = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
+    waiting: list[np.ndarray] = []
+
+    def merge() -> tuple[np.ndarray, np.ndarray]:
+        merged, place = np.unique(np.concatenate([every, *waiting]), return_inverse=True)
+        weights = np.concatenate([counts, np.ones(len(place) - len(counts), dtype=np.int64)])
+        return merged, np.bincount(place, weights=weights, minlength=len(merged)).astype(np.int64)
+
+    for part in parts:
+        waiting.append(part)
+        if sum(map(len, waiting)) > MERGED:
+            every, counts = merge()
+            waiting = []
+    return merge()
