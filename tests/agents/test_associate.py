@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from scipy.stats import false_discovery_control, fisher_exact
 
-from veracast.agents.associate import AssociateConfig, Pairs, actions_of, adjusted, associations, counted
+from veracast.agents.associate import Action, AssociateConfig, Pairs, actions_of, adjusted, associations, counted
 from veracast.agents.corpus import Corpus, read_corpus, word_hash, words_of
-from veracast.agents.phrases import find_phrases, grams
+from veracast.agents.phrases import grams
 
 Rows = Callable[..., Path]
 
@@ -61,28 +61,29 @@ def test_nothing_binds_where_actions_are_dealt_at_random(tmp_path: Path) -> None
     assert associations(read_corpus([path], tmp_path / "c")) == []
 
 
-def by_hand(corpus: Corpus, wanted: np.ndarray, pairs: Pairs) -> list[int]:
-    """Rows where an action follows a phrase, row by row."""
-    places, actions = find_phrases(corpus, wanted), actions_of(corpus, AssociateConfig())
-    found = []
-    for a, k in zip(pairs.action.tolist(), pairs.phrase.tolist(), strict=True):
-        end = dict(zip(places.row[places.phrase == k].tolist(), places.end[places.phrase == k].tolist(), strict=True))
-        found.append(sum(end.get(row, 10**9) <= at for row, at in zip(actions[a].rows.tolist(), actions[a].at.tolist(), strict=True)))  # fmt: skip
+def by_hand(corpus: Corpus, phrase: np.ndarray, action: Action) -> int:
+    """Rows where an action follows a phrase (hashes of words), word by word."""
+    found = 0
+    for row, at in zip(action.rows.tolist(), action.at.tolist(), strict=True):
+        told = corpus.told(row, at).tolist()
+        found += any(told[k : k + len(phrase)] == phrase.tolist() for k in range(len(told)))
     return found
 
 
-@pytest.mark.parametrize("block", [1, 7, 512])
-def test_counts_are_those_of_rows_one_by_one_whatever_the_block(rows_file: Rows, tmp_path: Path, block: int) -> None:
-    corpus = read_corpus([rows_file(60, 0.2, trigger="By the way.", seen="")], tmp_path / "c")
-    wanted = np.sort(np.array([*hashes("By How txt OS"), *grams(hashes("The output of the"), 4), grams(hashes("By the way"), 3)[0]], dtype=np.uint64))  # fmt: skip
+@pytest.mark.parametrize("most", [1, 7, 512])
+def test_counts_are_those_of_rows_word_by_word_whatever_the_block(rows_file: Rows, tmp_path: Path, most: int) -> None:
+    corpus = read_corpus([rows_file(60, 0.2, trigger="By the way.")], tmp_path / "c")
+    texts = [hashes(one) for one in ("By", "How", "txt", "OS", "The output of the", "By the way")]
+    keys = np.array([grams(one, len(one))[0] for one in texts])
     actions = actions_of(corpus, AssociateConfig())
-    shape = (len(actions), len(wanted))
-    pairs = Pairs(*(axis.ravel() for axis in np.indices(shape)))
-    counts = counted(corpus, actions, wanted, pairs, block=block)
-    assert counts.both.tolist() == by_hand(corpus, wanted, pairs)
-    assert sorted(counts.words.tolist()) == [1, 1, 1, 1, 3, 4]
-    where = np.searchsorted(wanted, [grams(hashes("By the way"), 3)[0], grams(hashes("The output of the"), 4)[0]])
-    assert counts.n_f[where].tolist() == [12, 60]
+    pairs = Pairs(*(axis.ravel() for axis in np.indices((len(actions), len(texts)))))
+    order = np.argsort(keys)
+    counts = counted(corpus, actions, keys[order], pairs, most=most)
+    expected = [by_hand(corpus, texts[order[k]], actions[a]) for a, k in zip(*pairs, strict=True)]
+    assert counts.both.tolist() == expected
+    assert max(expected) > 12 > min(expected)
+    assert counts.words.tolist() == [len(texts[k]) for k in order]
+    assert counts.n_f[np.argsort(order)][4:].tolist() == [60, 12]
 
 
 @pytest.mark.parametrize("tests", [0, 5, 400])

@@ -30,13 +30,21 @@ def test_grams_are_the_same_wherever_they_stand_and_cross_no_break() -> None:
     assert len(grams(two, 4)) == 0
 
 
-def test_phrases_are_counted_once_a_row_at_their_first_place(rows_file: Rows, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block_words", [1, 1 << 20])
+def test_phrases_are_found_once_a_row_at_their_first_place(rows_file: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block_words: int) -> None:  # fmt: skip
+    monkeypatch.setattr(phrases, "BLOCK_WORDS", block_words)
     corpus = read_corpus([rows_file(30)], tmp_path / "c")
-    wanted = np.sort(np.array([grams(hashes("The output of the"), 4)[0], hashes("nowhere")[0]], dtype=np.uint64))
-    places = find_phrases(corpus, wanted, block=7)
-    assert places.row.tolist() == list(range(30))
+    everywhere, nowhere, here = grams(hashes("The output of the"), 4)[0], hashes("nowhere")[0], hashes("Count")[0]
+    wanted = np.sort(np.array([everywhere, nowhere, here], dtype=np.uint64))
+    rows = {everywhere: list(range(30)), nowhere: [], here: [row for row in range(30) if here in corpus.told(row)]}
+    assert 0 < len(rows[here]) < 30
+    found = find_phrases(corpus, wanted, np.array([len(rows[one]) for one in wanted]))
+    for one, places in zip(wanted, found, strict=True):
+        assert places.row.tolist() == rows[one]
+    places = found[int(np.searchsorted(wanted, everywhere))]
     for row, end in zip(places.row, places.end, strict=True):
         assert corpus.told(int(row))[end - 1] == word_hash("the")
+        assert grams(corpus.told(int(row), int(end) - 1), 4).tolist().count(everywhere) == 0
 
 
 def test_phrases_of_a_row_are_distinct_and_cross_no_turn() -> None:
@@ -47,18 +55,15 @@ def test_phrases_of_a_row_are_distinct_and_cross_no_turn() -> None:
 
 def test_long_rows_are_read_in_smaller_blocks(rows_file: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = read_corpus([rows_file(30)], tmp_path / "c")
-    wanted = hashes("OS")
     longest = int(np.diff(corpus.starts).max())
-    whole = find_phrases(corpus, wanted)
-    for words in (1, 3 * longest):
+    for words, most in ((1, 30), (3 * longest, 15)):
         monkeypatch.setattr(phrases, "BLOCK_WORDS", words)
-        bounds = [(low, high) for low, high, _ in places_in_blocks(corpus, wanted, 512, None)]
+        bounds = [(one.low, one.high) for one in places_in_blocks(corpus, hashes("OS"))]
         assert [low for low, _ in bounds] == [0, *(high for _, high in bounds[:-1])]
         assert bounds[-1][1] == 30
         assert all(high - low == 1 or corpus.starts[high] - corpus.starts[low] <= words for low, high in bounds)
-        assert len(bounds) == 30 if words == 1 else 1 < len(bounds) <= 15
-        for one, other in zip(find_phrases(corpus, wanted), whole, strict=True):
-            np.testing.assert_array_equal(one, other)
+        assert 1 < len(bounds) <= most
+    assert [(one.low, one.high) for one in places_in_blocks(corpus, hashes("OS"), most=1)] == [(k, k + 1) for k in range(30)]  # fmt: skip
 
 
 @pytest.mark.parametrize("waiting", [0, 3, 1 << 21])

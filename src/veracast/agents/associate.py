@@ -106,7 +106,7 @@ def associations(corpus: Corpus, config: AssociateConfig = AssociateConfig(), *,
         counts = counted(corpus, actions, wanted, pairs, advance=advance)
     kept, q = _certain(corpus, actions, pairs, counts, looked_at, config)
     with progress.step("rows of phrases that bind", total=len(corpus)) as advance:
-        return _with_rows(corpus, actions, wanted, Pairs(pairs.action[kept], pairs.phrase[kept]), counts.words, q, advance)  # fmt: skip
+        return _with_rows(corpus, actions, wanted, Pairs(pairs.action[kept], pairs.phrase[kept]), counts, q, advance)  # fmt: skip
 
 
 def actions_of(corpus: Corpus, config: AssociateConfig) -> list[Action]:
@@ -128,21 +128,21 @@ def actions_of(corpus: Corpus, config: AssociateConfig) -> list[Action]:
     return found
 
 
-def counted(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, *, block: int = BLOCK, advance: Advance | None = None) -> Counts:  # fmt: skip
+def counted(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, *, most: int = BLOCK, advance: Advance | None = None) -> Counts:  # fmt: skip
     """How often phrases (sorted hashes) stand anywhere, and before an action. Of a block of rows at a time: what is held does not grow with the rows."""
     n_f, words, both = (np.zeros(size, dtype=np.int64) for size in (len(wanted), len(wanted), len(pairs.phrase)))
     by_phrase = np.argsort(pairs.phrase, kind="stable")
     starts = np.searchsorted(pairs.phrase[by_phrase], np.arange(len(wanted) + 1))
     acts = _by_row(actions)
-    for low, high, places in places_in_blocks(corpus, wanted, block, advance):
-        n_f += np.bincount(places.phrase, minlength=len(wanted))
-        words[places.phrase] = places.words
-        many = starts[places.phrase + 1] - starts[places.phrase]
+    for block in places_in_blocks(corpus, wanted, most=most, advance=advance):
+        n_f += np.bincount(block.phrase, minlength=len(wanted))
+        words[block.phrase] = block.words
+        many = starts[block.phrase + 1] - starts[block.phrase]
         place = np.repeat(np.arange(len(many)), many)
         behind = np.arange(len(place)) - np.repeat(np.cumsum(many) - many, many)
-        pair = by_phrase[starts[places.phrase[place]] + behind]
-        at = acts.at(pairs.action[pair], places.row[place], low, high)
-        both += np.bincount(pair[places.end[place] <= at], minlength=len(both))
+        pair = by_phrase[starts[block.phrase[place]] + behind]
+        at = acts.at(pairs.action[pair], block.row[place], block.low, block.high)
+        both += np.bincount(pair[block.end[place] <= at], minlength=len(both))
     return Counts(n_f, words, both)
 
 
@@ -166,7 +166,7 @@ class _ByRow(NamedTuple):
 
 
 def _by_row(actions: Sequence[Action]) -> _ByRow:
-    row, before = (np.concatenate([getattr(one, key) for one in actions]).astype(np.int64) for key in ("rows", "at"))
+    row, before = (np.concatenate([getattr(one, key) for one in actions]) for key in ("rows", "at"))
     order = np.argsort(row, kind="stable")
     action = np.repeat(np.arange(len(actions)), [len(one.rows) for one in actions])
     return _ByRow(action[order], row[order], before[order])
@@ -219,16 +219,14 @@ def adjusted(p: np.ndarray, tests: int) -> np.ndarray:
     return found
 
 
-def _with_rows(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, words: np.ndarray, q: np.ndarray, advance: Advance) -> list[Association]:  # fmt: skip
+def _with_rows(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, counts: Counts, q: np.ndarray, advance: Advance) -> list[Association]:  # fmt: skip
     """Associations of the pairs, with their rows."""
     if not len(pairs.phrase):
         return []
     asked, which = np.unique(pairs.phrase, return_inverse=True)
-    places = find_phrases(corpus, wanted[asked], advance=advance)
-    bounds = np.searchsorted(places.phrase, np.arange(len(asked) + 1))
+    places = find_phrases(corpus, wanted[asked], counts.n_f[asked], advance=advance)
     found = []
     for a, k, level in zip(pairs.action.tolist(), which.tolist(), q.tolist(), strict=True):
-        action, part = actions[a], slice(bounds[k], bounds[k + 1])
-        both = _following(action, places.row[part], places.end[part])
-        found.append(Association(action, int(wanted[asked[k]]), int(words[asked[k]]), both, len(places.row[part]), len(action.rows), len(corpus), level))  # fmt: skip
+        both = _following(actions[a], places[k].row, places[k].end)
+        found.append(Association(actions[a], int(wanted[asked[k]]), int(counts.words[asked[k]]), both, len(places[k].row), len(actions[a].rows), len(corpus), level))  # fmt: skip
     return sorted(found, key=lambda one: (-one.force * one.reach, one.q, -one.words, one.phrase))

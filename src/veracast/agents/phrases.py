@@ -6,6 +6,7 @@ words of a row -> a hash for every run that crosses no turn -> places of those t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -22,13 +23,21 @@ _TURN = np.uint64(31)
 
 
 class Places(NamedTuple):
-    """Where phrases stand, sorted by phrase, then row; first ones only. phrase: its place among those that were asked for; row; end: how many words of
-    the row stand up to the phrase's end; words: of the phrase."""
+    """Where a phrase stands, in the first place of every row. row (n,): in order; end (n,): how many words of the row stand up to the phrase's end."""
 
-    phrase: np.ndarray
     row: np.ndarray
     end: np.ndarray
+
+
+class Block(NamedTuple):
+    """Places of phrases in the rows from low to high, sorted by phrase, then row. phrase: which one of those that were asked for, of so many words."""
+
+    low: int
+    high: int
+    phrase: np.ndarray
     words: np.ndarray
+    row: np.ndarray
+    end: np.ndarray
 
 
 def grams(words: np.ndarray, length: int) -> np.ndarray:
@@ -56,38 +65,46 @@ def phrases_of(words: np.ndarray) -> np.ndarray:
     return found[1:] if len(found) and found[0] == 0 else found
 
 
-def find_phrases(corpus: Corpus, wanted: np.ndarray, *, block: int = BLOCK, advance: Advance | None = None) -> Places:
-    """First places of phrases (sorted hashes, one or more) in all rows."""
-    parts = list(places_in_blocks(corpus, wanted, block, advance))
-    found = Places(*(np.concatenate([getattr(part, key) for *_, part in parts]) for key in Places._fields))
-    order = np.argsort(found.phrase, kind="stable")
-    return Places(*(part[order] for part in found))
+def find_phrases(
+    corpus: Corpus, wanted: np.ndarray, n_f: np.ndarray, *, advance: Advance | None = None
+) -> list[Places]:
+    """First places of each phrase (sorted hashes, one or more), of which so many rows have it."""
+    bounds = np.concatenate([[0], np.cumsum(n_f)])
+    row, end = (np.empty(bounds[-1], dtype=np.int32) for _ in range(2))
+    filled = bounds[:-1].copy()
+    for block in places_in_blocks(corpus, wanted, advance=advance):
+        many = np.bincount(block.phrase, minlength=len(wanted))
+        slot = (filled - np.cumsum(many) + many)[block.phrase] + np.arange(len(block.phrase))
+        row[slot], end[slot] = block.row, block.end
+        filled += many
+    return [Places(row[low:high], end[low:high]) for low, high in pairwise(bounds.tolist())]
 
 
-def places_in_blocks(corpus: Corpus, wanted: np.ndarray, block: int, advance: Advance | None) -> Iterator[tuple[int, int, Places]]:  # fmt: skip
-    """Places of phrases in the rows from low to high, a block at a time."""
+def places_in_blocks(corpus: Corpus, wanted: np.ndarray, *, most: int = BLOCK, advance: Advance | None = None) -> Iterator[Block]:  # fmt: skip
+    """Places of phrases (sorted hashes, one or more) in all rows, at most so many rows at a time."""
     high = 0
     while high < len(corpus):
         low = high
         full = int(np.searchsorted(corpus.starts, corpus.starts[low] + BLOCK_WORDS, side="right")) - 1
-        high = max(low + 1, min(low + block, full, len(corpus)))
-        begin, words = corpus.starts[low], corpus.told_in(low, high)
-        hits = []
-        for length in range(1, LONGEST + 1):
-            runs = grams(words, length)
-            k = np.searchsorted(wanted, runs).clip(max=len(wanted) - 1)
-            hit = np.flatnonzero(wanted[k] == runs)
-            row = np.searchsorted(corpus.starts, hit + begin, side="right") - 1
-            hits.append((k[hit], row, hit + begin + length - corpus.starts[row], np.full(len(hit), length)))
-        phrase, row, end, lengths = (np.concatenate(parts) for parts in zip(*hits, strict=True))
-        order = np.lexsort((end, row, phrase))
-        phrase, row = phrase[order], row[order]
-        first = (
-            np.flatnonzero(np.r_[True, (phrase[1:] != phrase[:-1]) | (row[1:] != row[:-1])]) if len(phrase) else order
-        )
-        yield low, high, Places(phrase[first], row[first], end[order][first], lengths[order][first])
+        high = max(low + 1, min(low + most, full, len(corpus)))
+        yield _block(corpus, wanted, low, high)
         if advance is not None:
             advance(high - low)
+
+
+def _block(corpus: Corpus, wanted: np.ndarray, low: int, high: int) -> Block:
+    begin, told = corpus.starts[low], corpus.told_in(low, high)
+    hits = []
+    for length in range(1, LONGEST + 1):
+        runs = grams(told, length)
+        k = np.searchsorted(wanted, runs).clip(max=len(wanted) - 1)
+        at = np.flatnonzero(wanted[k] == runs)
+        row = np.searchsorted(corpus.starts, at + begin, side="right") - 1
+        hits.append((k[at], np.full(len(at), length), row, at + begin + length - corpus.starts[row]))
+    phrase, words, row, end = (np.concatenate(parts) for parts in zip(*hits, strict=True))
+    order = np.lexsort((end, row, phrase))
+    first = (np.diff(phrase[order], prepend=-1) != 0) | (np.diff(row[order], prepend=-1) != 0)
+    return Block(low, high, *(part[order][first] for part in (phrase, words, row, end)))
 
 
 def in_how_many(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
