@@ -88,6 +88,28 @@ def test_a_very_long_row_is_cut_and_counted(tmp_path: Path) -> None:
     assert (corpus.cut, len(corpus.told(0))) == (1, MOST_WORDS)
 
 
+def test_a_very_long_row_is_not_hashed_to_its_end() -> None:
+    call = Turn("assistant", "Act: finish")
+    told, done = hashed(Trajectory("a", (Turn("user", "word " * 60_000), call, Turn("user", "more " * 60_000), call)))
+    assert len(told) == MOST_WORDS + 3  # as many words, and a BREAK around every turn
+    assert word_hash("more") not in told
+    assert {at for _, at in done} == {MOST_WORDS + 2, MOST_WORDS + 3}
+
+
+def test_rows_are_read_again_one_at_a_time_and_no_further_than_asked(rows_file: Rows, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    rows = rows_file(3).read_text(encoding="utf-8").splitlines()
+    path.write_text(f"[{','.join(rows)}]", encoding="utf-8")
+    corpus = read_corpus([path], tmp_path / "corpus")
+    path.write_text(f"[{','.join(rows)}", encoding="utf-8")  # the end is missing now
+    assert [(row, text.id) for row, text in trajectories_at(corpus, [2, 0])] == [(0, "r0"), (2, "r2")]
+    path.write_text(f"[{','.join(rows)[:-9]}", encoding="utf-8")
+    left = trajectories_at(corpus, [2, 0])
+    assert next(left)[0] == 0
+    with pytest.raises(InputError, match="truncated"):
+        next(left)
+
+
 def test_files_without_a_trajectory_say_why(tmp_path: Path) -> None:
     path = tmp_path / "none.jsonl"
     path.write_text('{"text": 1}\n[]\n', encoding="utf-8")

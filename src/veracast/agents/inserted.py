@@ -148,9 +148,8 @@ def whole_spans(phrases: Sequence[Phrase], language: Language, rng: np.random.Ge
 
 def _windows(one: Phrase, language: Language, rng: np.random.Generator) -> Windows:
     picked = np.sort(rng.choice(one.rows, min(SHOWN, len(one.rows)), replace=False))
-    texts = [language.corpus.told(int(row)) for row in picked]
-    places = [int(np.flatnonzero(grams(text, one.words) == one.phrase)[0]) for text in texts]
-    words = np.stack([_window(text, at, one.words) for text, at in zip(texts, places, strict=True)])
+    places, around = zip(*(_window(language.corpus.told(int(row)), one) for row in picked), strict=True)
+    words = np.stack(around)
     low, high = _agreed(words, REACH, REACH + one.words)
     return Windows(words, language.named(words), np.isin(words, MARKS), low, high, int(picked[0]), places[0] - REACH)
 
@@ -188,8 +187,9 @@ def apart(corpus: Corpus, rows: np.ndarray, phrase_words: np.ndarray, rng: np.ra
     if min(len(rows), len(others)) < LEAST_COMPARED:
         return None
     picked = [rng.choice(side, min(len(side), COMPARED), replace=False) for side in (rows, others)]
-    turn = int(len({_turn(corpus, int(row), 0).tobytes() for row in np.concatenate(picked)}) == 1)
-    sides = [_presence([_turn(corpus, int(row), turn) for row in side], phrase_words) for side in picked]
+    first = _turn(corpus, int(picked[0][0]), 0)
+    turn = int(all(np.array_equal(first, _turn(corpus, int(row), 0)) for row in np.concatenate(picked)))
+    sides = [np.stack([_presence(_turn(corpus, int(row), turn), phrase_words) for row in side]) for side in picked]
     one, two = [side[::2] for side in sides], [side[1::2] for side in sides]
     return float(np.mean([_auc(*_scores(learn, test)) for learn, test in ((one, two), (two, one))]))
 
@@ -201,10 +201,13 @@ def _turn(corpus: Corpus, row: int, place: int) -> np.ndarray:
     return words[ends[place] + 1 : ends[place + 1]] if place + 1 < len(ends) else words[:0]
 
 
-def _window(words: np.ndarray, at: int, length: int) -> np.ndarray:
-    """REACH words on each side of a phrase; BREAK beyond the ends."""
-    padded = np.concatenate([np.full(REACH, BREAK), words, np.full(REACH, BREAK)])
-    return padded[at : at + length + 2 * REACH]
+def _window(told: np.ndarray, one: Phrase) -> tuple[int, np.ndarray]:
+    """Where a phrase stands first, and REACH words on each side of it; BREAK beyond the ends."""
+    at = int(np.flatnonzero(grams(told, one.words) == one.phrase)[0])
+    found = np.full(one.words + 2 * REACH, BREAK)
+    low, high = max(0, at - REACH), min(len(told), at + one.words + REACH)
+    found[low - at + REACH : high - at + REACH] = told[low:high]
+    return at, found
 
 
 def _agreed(windows: np.ndarray, low: int, high: int) -> tuple[int, int]:
@@ -232,10 +235,10 @@ def _chained(*words: np.ndarray) -> np.ndarray:
     return found
 
 
-def _presence(texts: Sequence[np.ndarray], without: np.ndarray) -> np.ndarray:
-    found = np.zeros((len(texts), BUCKETS), dtype=bool)
-    for place, words in enumerate(texts):
-        found[place, (words[~np.isin(words, without)] % BUCKETS).astype(int)] = True
+def _presence(words: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Which buckets of words a text has."""
+    found = np.zeros(BUCKETS, dtype=bool)
+    found[(words[~np.isin(words, without)] % BUCKETS).astype(int)] = True
     return found
 
 

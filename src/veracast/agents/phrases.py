@@ -5,7 +5,7 @@ words of a row -> a hash for every run that crosses no turn -> places of those t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -111,15 +111,18 @@ def in_how_many(parts: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Distinct hashes of all parts, sorted, and how many parts have each; no part has one twice. Memory grows with what is distinct alone."""
     every, counts = np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64)
     waiting: list[np.ndarray] = []
-
-    def merge() -> tuple[np.ndarray, np.ndarray]:
-        merged, place = np.unique(np.concatenate([every, *waiting]), return_inverse=True)
-        weights = np.concatenate([counts, np.ones(len(place) - len(counts), dtype=np.int64)])
-        return merged, np.bincount(place, weights=weights, minlength=len(merged)).astype(np.int64)
-
+    left = MERGED
     for part in parts:
         waiting.append(part)
-        if sum(map(len, waiting)) > MERGED:
-            every, counts = merge()
-            waiting = []
-    return merge()
+        left -= len(part)
+        if left < 0:
+            every, counts = _merged(every, counts, waiting)
+            waiting, left = [], MERGED
+    return _merged(every, counts, waiting)
+
+
+def _merged(every: np.ndarray, counts: np.ndarray, parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Counts of distinct hashes, and those of more parts."""
+    found, place = np.unique(np.concatenate([every, *parts]), return_inverse=True)
+    weights = np.concatenate([counts, np.ones(len(place) - len(counts), dtype=np.int64)])
+    return found, np.bincount(place, weights=weights, minlength=len(found)).astype(np.int64)
