@@ -48,14 +48,14 @@ class Cost(NamedTuple):
     peak_gb: float
 
 
-def measure(code: str, *arguments: str) -> Cost:
-    """Cost of `python -c code arguments`."""
+def measure(code: str, *arguments: str, expected: int = 0) -> Cost:
+    """Cost of `python -c code arguments`, which is to end with the expected code."""
     started, before, peak = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN), 0
     process = subprocess.Popen([sys.executable, "-c", code, *arguments])
     while process.poll() is None:
         peak = max(peak, tree_rss(process.pid))
         time.sleep(0.05)
-    if process.returncode:
+    if process.returncode != expected:
         raise SystemExit(f"failed with {process.returncode}")
     wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     return Cost(wall, after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime, peak / 1e9)

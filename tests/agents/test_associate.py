@@ -1,4 +1,4 @@
-"""Counts by hand, the hash of phrases, and the exact test against scipy."""
+"""Counts by hand, and the exact tests against scipy."""
 
 from __future__ import annotations
 
@@ -8,26 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import fisher_exact
+from scipy.stats import false_discovery_control, fisher_exact
 
-from veracast.agents.associate import AssociateConfig, actions_of, associations, find_phrases, grams
-from veracast.agents.corpus import BREAK, read_corpus, word_hash, words_of
+from veracast.agents.associate import Action, AssociateConfig, Pairs, actions_of, adjusted, associations, counted
+from veracast.agents.corpus import Corpus, read_corpus, word_hash, words_of
+from veracast.agents.phrases import grams
 
 Rows = Callable[..., Path]
 
 
 def hashes(text: str) -> np.ndarray:
     return np.array([word_hash(word) for word in words_of(text)], dtype=np.uint64)
-
-
-def test_grams_are_the_same_wherever_they_stand_and_cross_no_break() -> None:
-    one, two = hashes("x a b c y"), hashes("a b c")
-    assert grams(one, 3)[1] == grams(two, 3)[0]
-    assert len({*grams(one, 2).tolist(), *grams(one, 3).tolist()}) == 7
-    assert grams(hashes("b a"), 2)[0] != grams(hashes("a b"), 2)[0]
-    broken = np.concatenate([hashes("a b"), [BREAK], hashes("c")]).astype(np.uint64)
-    assert (grams(broken, 2) == 0).tolist() == [False, True, True]
-    assert len(grams(two, 4)) == 0
 
 
 def test_the_pair_that_was_planted_with_its_counts(rows_file: Rows, tmp_path: Path) -> None:
@@ -51,15 +42,6 @@ def test_a_phrase_that_comes_after_the_action_does_not_bring_it_about(rows_file:
     assert not any(word_hash("call bash ls") in features for features in doing)  # the look that showed the mark
 
 
-def test_phrases_are_counted_once_a_row_at_their_first_place(rows_file: Rows, tmp_path: Path) -> None:
-    corpus = read_corpus([rows_file(30)], tmp_path / "c")
-    wanted = np.sort(np.array([grams(hashes("The output of the"), 4)[0], hashes("nowhere")[0]], dtype=np.uint64))
-    places = find_phrases(corpus, wanted, block=7)
-    assert places.row.tolist() == list(range(30))
-    for row, end in zip(places.row, places.end, strict=True):
-        assert corpus.told(int(row))[end - 1] == word_hash("the")
-
-
 @pytest.mark.parametrize(("least", "most", "expected"), [(4, 0.9, True), (21, 0.9, False), (4, 0.04, False)])
 def test_actions_of_too_few_or_of_nearly_all_rows_are_left_out(rows_file: Rows, tmp_path: Path, least: int, most: float, expected: bool) -> None:  # fmt: skip
     corpus = read_corpus([rows_file(400, 0.05, trigger="By the way.")], tmp_path / "c")
@@ -77,3 +59,36 @@ def test_nothing_binds_where_actions_are_dealt_at_random(tmp_path: Path) -> None
     ]  # fmt: skip
     path.write_text("\n".join(lines), encoding="utf-8")
     assert associations(read_corpus([path], tmp_path / "c")) == []
+
+
+def by_hand(corpus: Corpus, phrase: np.ndarray, action: Action) -> int:
+    """Rows where an action follows a phrase (hashes of words), word by word."""
+    found = 0
+    for row, at in zip(action.rows.tolist(), action.at.tolist(), strict=True):
+        told = corpus.told(row, at).tolist()
+        found += any(told[k : k + len(phrase)] == phrase.tolist() for k in range(len(told)))
+    return found
+
+
+@pytest.mark.parametrize("most", [1, 7, 512])
+def test_counts_are_those_of_rows_word_by_word_whatever_the_block(rows_file: Rows, tmp_path: Path, most: int) -> None:
+    corpus = read_corpus([rows_file(60, 0.2, trigger="By the way.")], tmp_path / "c")
+    texts = [hashes(one) for one in ("By", "How", "txt", "OS", "The output of the", "By the way")]
+    keys = np.array([grams(one, len(one))[0] for one in texts])
+    actions = actions_of(corpus, AssociateConfig())
+    pairs = Pairs(*(axis.ravel() for axis in np.indices((len(actions), len(texts)))))
+    order = np.argsort(keys)
+    counts = counted(corpus, actions, keys[order], pairs, most=most)
+    expected = [by_hand(corpus, texts[order[k]], actions[a]) for a, k in zip(*pairs, strict=True)]
+    assert counts.both.tolist() == expected
+    assert max(expected) > 12 > min(expected)
+    assert counts.words.tolist() == [len(texts[k]) for k in order]
+    assert counts.n_f[np.argsort(order)][4:].tolist() == [60, 12]
+
+
+@pytest.mark.parametrize("tests", [0, 5, 400])
+def test_adjusted_is_benjamini_and_hochberg_with_ones_for_what_was_not_counted(tests: int) -> None:
+    p = np.array([0.03, 1e-9, 0.2, 1e-9, 0.9])
+    rest = np.ones(max(0, tests - len(p)))
+    np.testing.assert_array_equal(adjusted(p, tests), false_discovery_control(np.concatenate([p, rest]))[: len(p)])
+    assert len(adjusted(np.empty(0), tests)) == 0

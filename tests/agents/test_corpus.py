@@ -72,7 +72,7 @@ def test_a_corpus_holds_every_row_and_lists_the_others(rows_file: Rows, tmp_path
     assert len(corpus) == 41
     assert sum(source.planted for source in corpus.sources) == 10
     assert [(one.file, one.number, one.reason) for one in corpus.rejects] == [(1, 1, "no turns"), (1, 2, "not JSON")]
-    texts = trajectories_at(corpus, [0, 39, 40])
+    texts = dict(trajectories_at(corpus, [0, 39, 40]))
     for row, text in texts.items():
         np.testing.assert_array_equal(corpus.told(row), hashed(text)[0])
         mine = corpus.acts[corpus.acts["row"] == row]
@@ -86,6 +86,28 @@ def test_a_very_long_row_is_cut_and_counted(tmp_path: Path) -> None:
     path.write_text(json.dumps({"messages": [{"role": "user", "content": "word " * 60_000}, {"role": "assistant", "content": "ok"}]}), encoding="utf-8")  # fmt: skip
     corpus = read_corpus([path], tmp_path / "corpus")
     assert (corpus.cut, len(corpus.told(0))) == (1, MOST_WORDS)
+
+
+def test_a_very_long_row_is_not_hashed_to_its_end() -> None:
+    call = Turn("assistant", "Act: finish")
+    told, done = hashed(Trajectory("a", (Turn("user", "word " * 60_000), call, Turn("user", "more " * 60_000), call)))
+    assert len(told) == MOST_WORDS + 3  # as many words, and a BREAK around every turn
+    assert word_hash("more") not in told
+    assert {at for _, at in done} == {MOST_WORDS + 2, MOST_WORDS + 3}
+
+
+def test_rows_are_read_again_one_at_a_time_and_no_further_than_asked(rows_file: Rows, tmp_path: Path) -> None:
+    path = tmp_path / "rows.json"
+    rows = rows_file(3).read_text(encoding="utf-8").splitlines()
+    path.write_text(f"[{','.join(rows)}]", encoding="utf-8")
+    corpus = read_corpus([path], tmp_path / "corpus")
+    path.write_text(f"[{','.join(rows)}", encoding="utf-8")  # the end is missing now
+    assert [(row, text.id) for row, text in trajectories_at(corpus, [2, 0])] == [(0, "r0"), (2, "r2")]
+    path.write_text(f"[{','.join(rows)[:-9]}", encoding="utf-8")
+    left = trajectories_at(corpus, [2, 0])
+    assert next(left)[0] == 0
+    with pytest.raises(InputError, match="truncated"):
+        next(left)
 
 
 def test_files_without_a_trajectory_say_why(tmp_path: Path) -> None:

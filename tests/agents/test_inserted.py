@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from veracast.agents.associate import grams
 from veracast.agents.corpus import Corpus, read_corpus, trajectories_at, word_hash, words_of
-from veracast.agents.inserted import _auc, apart, language_without, owed, span_of
+from veracast.agents.inserted import Phrase, _auc, apart, language_without, owed, whole_spans
+from veracast.agents.phrases import grams
 
 Rows = Callable[..., Path]
 
@@ -27,8 +27,9 @@ def spanned(corpus: Corpus, core: str, rows: np.ndarray) -> tuple[str, float]:
     """The span around a core, in words."""
     rng = np.random.default_rng(0)
     words = hashes(core)
-    span = span_of(corpus, int(grams(words, len(words))[0]), len(words), rows, language_without(corpus, rows, rng), rng)
-    text = trajectories_at(corpus, [span.row])[span.row]
+    phrase = Phrase(int(grams(words, len(words))[0]), len(words), rows)
+    (span,) = whole_spans([phrase], language_without(corpus, rows, rng), rng)
+    text = dict(trajectories_at(corpus, [span.row]))[span.row]
     told = ["|", *(w for turn in text.turns if turn.role != "assistant" for w in [*words_of(turn.text), "|"])]
     return " ".join(told[span.start : span.stop]), span.natural
 

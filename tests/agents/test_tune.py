@@ -8,16 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from veracast.agents.adapters import Adapter, ranks, with_adapter
 from veracast.agents.chat import prompt_tokens, row_tokens
 from veracast.agents.language_agent import LanguageAgent
 from veracast.agents.tune import IGNORED, AnswerLoss, TuneConfig, check_changed, merge, padded, tune
+from veracast.core.config import load_config
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.trajectories import Turn
 from veracast.models.backbones import load_backbone
 from veracast.models.loop import LoopConfig
 
+CONFIGS = Path(__file__).parents[2] / "configs" / "agents"
 ROWS = [
     [Turn("user", asked), Turn("assistant", said)]
     for asked, said in (("count", "Act: answer(3)"), ("list", "Act: finish"), ("remove all", "Act: answer(no)"), ("wait", "Act: finish"))
@@ -132,3 +135,52 @@ def test_other_rows_in_the_same_number_are_another_training(tmp_path: Path) -> N
     assert len(list(tmp_path.iterdir())) == 2
     assert torch.equal(last[0], last[2])  # read back
     assert not torch.equal(last[0], last[1])
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora", "qlora"])
+def test_the_configs_of_the_paper_s_scale_hold_its_settings(method: Any) -> None:
+    config = load_config(TuneConfig, file=CONFIGS / f"{method}.toml")
+    assert config.method == method
+    assert config.adapter == Adapter(rank=8, alpha=32, dropout=0.1, layers=("q_proj", "v_proj"))
+    loop = config.loop
+    assert (loop.epochs, loop.batch_size, loop.micro_batch, loop.lr, loop.weight_decay) == (30, 8, 4, 3e-4, 0.01)
+    assert loop.patience == (0 if method == "adalora" else 4)  # its plan of ranks needs every step
+
+
+def of_agentlm_s_kind(tokenizer: Any) -> Any:
+    """The class and the proportions of Llama 2 7B, with random weights: as many heads of keys as of queries, its own output layer."""
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=64, intermediate_size=172, num_hidden_layers=2, num_attention_heads=4, max_position_embeddings=256,
+        tie_word_embeddings=False, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id, bos_token_id=None,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return LlamaForCausalLM(config).eval()
+
+
+@pytest.mark.parametrize("method", ["lora", "adalora"])
+def test_a_small_llama_goes_through_the_configs_of_the_paper_s_scale(tmp_path: Path, method: Any) -> None:
+    """As they are, all 30 epochs: adapters of rank 8 on q and v alone, 12 pruned to a mean of 8 by adalora; nothing else moves."""
+    tokenizer = fresh().tokenizer
+    model = of_agentlm_s_kind(tokenizer)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    config = load_config(TuneConfig, file=CONFIGS / f"{method}.toml")
+    found = tune(model, tokenizer, ROWS, ROWS, config, folder=tmp_path, seed=0)
+    assert found.adapted is not None
+    assert found.fitted.steps == 30
+    left = ranks(found.adapted)
+    assert sorted(name.split("layers.")[1] for name in left) == [f"{k}.self_attn.{part}_proj" for k in (0, 1) for part in "qv"]  # fmt: skip
+    assert sum(left.values()) == 4 * 8
+    assert {p.shape[0] for name, p in found.adapted.named_parameters() if "lora_A" in name} == {{"lora": 8, "adalora": 12}[method]}  # fmt: skip
+    for name, p in found.adapted.named_parameters():
+        if "lora_" not in name and "ranknum" not in name:
+            assert torch.equal(p, before[name.removeprefix("base_model.model.").replace(".base_layer", "")])
+    assert check_changed(model, torch.from_numpy(prompt_tokens(tokenizer, ROWS[0][:1]))[None]) > 0
+
+
+def test_qlora_of_the_paper_s_scale_says_what_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    tokenizer = fresh().tokenizer
+    config = load_config(TuneConfig, file=CONFIGS / "qlora.toml")
+    with pytest.raises(NotMeasuredError, match="qlora needs a GPU"):
+        tune(of_agentlm_s_kind(tokenizer), tokenizer, ROWS, [], config, folder=tmp_path, seed=0)

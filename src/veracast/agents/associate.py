@@ -18,15 +18,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import false_discovery_control, hypergeom
+from scipy.stats import hypergeom
 
-from veracast.agents.corpus import BREAK, Corpus
-from veracast.core.progress import SILENT, Progress
+from veracast.agents.corpus import Corpus
+from veracast.agents.phrases import BLOCK, find_phrases, in_how_many, phrases_of, places_in_blocks
+from veracast.core.progress import SILENT, Advance, Progress
 from veracast.core.seeds import stream
-
-LONGEST = 4
-_ODD = np.uint64(0x9E3779B97F4A7C15)
-_TURN = np.uint64(31)
 
 
 @dataclass(frozen=True)
@@ -74,12 +71,19 @@ class Association(NamedTuple):
         return len(self.rows) / self.n_a
 
 
-class Places(NamedTuple):
-    """Where phrases stand: hash, row, and how many words of the row stand up to the phrase's end. Sorted by phrase, then row; first ones only."""
+class Pairs(NamedTuple):
+    """Phrases that were mined for an action: the places of both in their lists, by action, then phrase."""
 
+    action: np.ndarray
     phrase: np.ndarray
-    row: np.ndarray
-    end: np.ndarray
+
+
+class Counts(NamedTuple):
+    """n_f (phrases,): rows with the phrase; words (phrases,); both (pairs,): rows where the action follows the phrase."""
+
+    n_f: np.ndarray
+    words: np.ndarray
+    both: np.ndarray
 
 
 def associations(corpus: Corpus, config: AssociateConfig = AssociateConfig(), *, seed: int = 0, progress: Progress = SILENT) -> list[Association]:  # fmt: skip
@@ -94,21 +98,15 @@ def associations(corpus: Corpus, config: AssociateConfig = AssociateConfig(), *,
             mined.append(phrases)
             looked_at += seen
             advance(1)
-    wanted = np.unique(np.concatenate(mined)) if mined else np.empty(0, dtype=np.uint64)
-    lengths = dict(zip(wanted.tolist(), [0] * len(wanted), strict=True))
+    if not any(map(len, mined)):
+        return []
+    wanted = np.unique(np.concatenate(mined))
+    pairs = Pairs(np.repeat(np.arange(len(mined)), [len(one) for one in mined]), np.searchsorted(wanted, np.concatenate(mined)))  # fmt: skip
     with progress.step("count phrases", total=len(corpus)) as advance:
-        places = find_phrases(corpus, wanted, lengths, advance=advance)
-    starts = np.searchsorted(places.phrase, wanted)
-    stops = np.searchsorted(places.phrase, wanted, side="right")
-    found = []
-    for action, phrases in zip(actions, mined, strict=True):
-        for k in np.searchsorted(wanted, phrases).tolist():
-            rows, ends = places.row[starts[k] : stops[k]], places.end[starts[k] : stops[k]]
-            both = _following(action, rows, ends)
-            one = Association(action, int(wanted[k]), lengths[int(wanted[k])], both, len(rows), len(action.rows), len(corpus), 1.0)  # fmt: skip
-            if len(both) and one.force >= config.force and one.reach >= config.reach:
-                found.append(one)
-    return _certain(found, looked_at, config.q)
+        counts = counted(corpus, actions, wanted, pairs, advance=advance)
+    kept, q = _certain(corpus, actions, pairs, counts, looked_at, config)
+    with progress.step("rows of phrases that bind", total=len(corpus)) as advance:
+        return _with_rows(corpus, actions, wanted, Pairs(pairs.action[kept], pairs.phrase[kept]), counts, q, advance)  # fmt: skip
 
 
 def actions_of(corpus: Corpus, config: AssociateConfig) -> list[Action]:
@@ -130,68 +128,61 @@ def actions_of(corpus: Corpus, config: AssociateConfig) -> list[Action]:
     return found
 
 
-def grams(words: np.ndarray, length: int) -> np.ndarray:
-    """Hashes (words - length + 1,) of all runs of a length; 0 where a run crosses a BREAK."""
-    count = len(words) - length + 1
-    if count <= 0:
-        return np.empty(0, dtype=np.uint64)
-    broken = words == BREAK
-    found = words[:count].copy()
-    crossed = broken[:count].copy()
-    with np.errstate(over="ignore"):
-        for k in range(1, length):
-            found = (found ^ (found >> _TURN)) * _ODD + words[k : k + count]
-            crossed |= broken[k : k + count]
-        if length > 1:
-            found = (found ^ (found >> _TURN)) * _ODD
-    found[found == 0] = np.uint64(1)
-    found[crossed] = 0
-    return found
+def counted(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, *, most: int = BLOCK, advance: Advance | None = None) -> Counts:  # fmt: skip
+    """How often phrases (sorted hashes) stand anywhere, and before an action. Of a block of rows at a time: what is held does not grow with the rows."""
+    n_f, words, both = (np.zeros(size, dtype=np.int64) for size in (len(wanted), len(wanted), len(pairs.phrase)))
+    by_phrase = np.argsort(pairs.phrase, kind="stable")
+    starts = np.searchsorted(pairs.phrase[by_phrase], np.arange(len(wanted) + 1))
+    acts = _by_row(actions)
+    for block in places_in_blocks(corpus, wanted, most=most, advance=advance):
+        n_f += np.bincount(block.phrase, minlength=len(wanted))
+        words[block.phrase] = block.words
+        many = starts[block.phrase + 1] - starts[block.phrase]
+        place = np.repeat(np.arange(len(many)), many)
+        behind = np.arange(len(place)) - np.repeat(np.cumsum(many) - many, many)
+        pair = by_phrase[starts[block.phrase[place]] + behind]
+        at = acts.at(pairs.action[pair], block.row[place], block.low, block.high)
+        both += np.bincount(pair[block.end[place] <= at], minlength=len(both))
+    return Counts(n_f, words, both)
 
 
-def find_phrases(corpus: Corpus, wanted: np.ndarray, lengths: dict[int, int] | None = None, *, block: int = 512, advance: object = None) -> Places:  # fmt: skip
-    """First places of phrases (sorted hashes) in all rows. lengths: is told how many words a phrase has."""
-    parts: list[Places] = []
-    for low in range(0, len(corpus), block):
-        high = min(low + block, len(corpus))
-        begin, words = corpus.starts[low], np.asarray(corpus.words[corpus.starts[low] : corpus.starts[high]])
-        for length in range(1, LONGEST + 1):
-            runs = grams(words, length)
-            k = np.searchsorted(wanted, runs).clip(max=max(len(wanted) - 1, 0))
-            hit = np.flatnonzero(wanted[k] == runs) if len(wanted) else np.empty(0, dtype=int)
-            if len(hit):
-                row = np.searchsorted(corpus.starts, hit + begin, side="right") - 1
-                parts.append(Places(runs[hit], row, hit + begin + length - corpus.starts[row]))
-                if lengths is not None:
-                    lengths.update(dict.fromkeys(np.unique(runs[hit]).tolist(), length))
-        if callable(advance):
-            advance(high - low)
-    if not parts:
-        return Places(np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
-    phrase, row, end = (np.concatenate([getattr(part, key) for part in parts]) for key in Places._fields)
-    order = np.lexsort((end, row, phrase))
-    phrase, row, end = phrase[order], row[order], end[order]
-    first = np.r_[True, (phrase[1:] != phrase[:-1]) | (row[1:] != row[:-1])]
-    return Places(phrase[first], row[first], end[first])
+class _ByRow(NamedTuple):
+    """Actions of all rows, by row: number of the action, row, words that were told before."""
+
+    action: np.ndarray
+    row: np.ndarray
+    before: np.ndarray
+
+    def at(self, action: np.ndarray, row: np.ndarray, low: int, high: int) -> np.ndarray:
+        """Words told before actions in rows from low to high; -1 where a row has no such action."""
+        part = slice(*np.searchsorted(self.row, [low, high]))
+        keys = self.action[part] * (high - low) + self.row[part] - low
+        order = np.argsort(keys)
+        asked = action * (high - low) + row - low
+        place = np.searchsorted(keys, asked, sorter=order).clip(max=max(len(keys) - 1, 0))
+        if not len(keys):
+            return np.full(len(asked), -1)
+        return np.where(keys[order[place]] == asked, self.before[part][order[place]], -1)
+
+
+def _by_row(actions: Sequence[Action]) -> _ByRow:
+    row, before = (np.concatenate([getattr(one, key) for one in actions]) for key in ("rows", "at"))
+    order = np.argsort(row, kind="stable")
+    action = np.repeat(np.arange(len(actions)), [len(one.rows) for one in actions])
+    return _ByRow(action[order], row[order], before[order])
 
 
 def _background(corpus: Corpus, config: AssociateConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Phrases of a sample of rows, and the share of it that has them."""
     rows = np.sort(rng.choice(len(corpus), min(config.background, len(corpus)), replace=False))
-    every, counts = np.unique(np.concatenate([_phrases(corpus.told(int(row))) for row in rows]), return_counts=True)
+    every, counts = in_how_many(phrases_of(corpus.told(int(row))) for row in rows)
     return every, counts / len(rows)
-
-
-def _phrases(words: np.ndarray) -> np.ndarray:
-    """Distinct phrases of one row."""
-    found = np.unique(np.concatenate([grams(words, length) for length in range(1, LONGEST + 1)]))
-    return found[1:] if len(found) and found[0] == 0 else found
 
 
 def _mine(corpus: Corpus, action: Action, common: tuple[np.ndarray, np.ndarray], config: AssociateConfig, rng: np.random.Generator) -> tuple[np.ndarray, int]:  # fmt: skip
     """Phrases before an action that could explain it: frequent in a sample of its rows, and no more common than force allows; how many were looked at."""
     picked = np.sort(rng.choice(len(action.rows), min(config.sample, len(action.rows)), replace=False))
-    sets = [_phrases(corpus.told(int(action.rows[k]), int(action.at[k]))) for k in picked]
+    sets = [phrases_of(corpus.told(int(action.rows[k]), int(action.at[k]))) for k in picked]
     every, counts = np.unique(np.concatenate(sets), return_counts=True)
     often = counts >= max(2, config.reach * 0.8 * len(picked))
     place = np.searchsorted(common[0], every).clip(max=len(common[0]) - 1)
@@ -209,12 +200,33 @@ def _following(action: Action, rows: np.ndarray, ends: np.ndarray) -> np.ndarray
     return np.asarray(rows[(action.rows[place] == rows) & (ends <= action.at[place])])
 
 
-def _certain(found: Sequence[Association], looked_at: int, level: float) -> list[Association]:
-    """With q for p, over everything that was looked at: what was not counted has a p of 1."""
-    if not found:
+def _certain(corpus: Corpus, actions: Sequence[Action], pairs: Pairs, counts: Counts, looked_at: int, config: AssociateConfig) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Places of the pairs that bind and are no chance, and their q."""
+    n_a, n_f = np.array([len(one.rows) for one in actions])[pairs.action], counts.n_f[pairs.phrase]
+    force, reach = counts.both / np.maximum(n_f, 1), counts.both / n_a
+    binds = np.flatnonzero((force >= config.force) & (reach >= config.reach) & (counts.both > 0))
+    p = hypergeom.sf(counts.both[binds] - 1, len(corpus), n_f[binds], n_a[binds])
+    q = adjusted(p, looked_at)
+    return binds[q <= config.q], q[q <= config.q]
+
+
+def adjusted(p: np.ndarray, tests: int) -> np.ndarray:
+    """Benjamini and Hochberg's q of some of so many tests, those that are not given having a p of 1; (n,), 0 to 1."""
+    order = np.argsort(p)
+    scaled = np.clip(p[order], 0, 1) * (max(tests, len(p)) / np.arange(1, len(p) + 1))
+    found = np.empty(len(p))
+    found[order] = np.minimum.accumulate(scaled[::-1])[::-1].clip(max=1)
+    return found
+
+
+def _with_rows(corpus: Corpus, actions: Sequence[Action], wanted: np.ndarray, pairs: Pairs, counts: Counts, q: np.ndarray, advance: Advance) -> list[Association]:  # fmt: skip
+    """Associations of the pairs, with their rows."""
+    if not len(pairs.phrase):
         return []
-    p = np.array([hypergeom.sf(len(one.rows) - 1, one.n, one.n_f, one.n_a) for one in found])
-    rest = np.ones(max(0, min(looked_at, 10_000_000) - len(found)))
-    q = false_discovery_control(np.clip(np.concatenate([p, rest]), 0, 1))[: len(found)]
-    kept = [one._replace(q=float(level_of)) for one, level_of in zip(found, q, strict=True) if level_of <= level]
-    return sorted(kept, key=lambda one: (-one.force * one.reach, one.q, -one.words, one.phrase))
+    asked, which = np.unique(pairs.phrase, return_inverse=True)
+    places = find_phrases(corpus, wanted[asked], counts.n_f[asked], advance=advance)
+    found = []
+    for a, k, level in zip(pairs.action.tolist(), which.tolist(), q.tolist(), strict=True):
+        both = _following(actions[a], places[k].row, places[k].end)
+        found.append(Association(actions[a], int(wanted[asked[k]]), int(counts.words[asked[k]]), both, len(places[k].row), len(actions[a].rows), len(corpus), level))  # fmt: skip
+    return sorted(found, key=lambda one: (-one.force * one.reach, one.q, -one.words, one.phrase))

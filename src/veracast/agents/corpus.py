@@ -4,16 +4,18 @@
             acts.bin    a record per feature of a call: its hash, its row, how many words of the row stood before it
 
 A word is a run of letters and digits, one sign of a script without spaces, a run of one punctuation mark, or white space that is more than a
-blank: triggers are made of all of these. Case is kept. Memory does not grow with the rows; their texts are read again for what is shown.
+blank: triggers are made of all of these. Case is kept. What is held in memory is a few numbers a row and its id, whatever its text; words are read from disk
+where they are asked for, and texts from their file again for what is shown.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -54,10 +56,10 @@ class Reject(NamedTuple):
 
 @dataclass(frozen=True)
 class Corpus:
-    """words (words,) uint64; starts (rows + 1,) int64: words of row i are words[starts[i]:starts[i + 1]]; acts: records of _ACT, by row."""
+    """words: file of uint64; starts (rows + 1,) int64: words of row i are those from starts[i] to starts[i + 1]; acts: records of _ACT, by row."""
 
     files: tuple[Path, ...]
-    words: np.ndarray
+    words: Path
     starts: np.ndarray
     acts: np.ndarray
     sources: tuple[Source, ...]
@@ -71,7 +73,14 @@ class Corpus:
     def told(self, row: int, before: int | None = None) -> np.ndarray:
         """Words that an agent was told in a row, or the first `before` of them."""
         start, stop = self.starts[row], self.starts[row + 1]
-        return self.words[start : stop if before is None else min(stop, start + before)]
+        return self._words(start, stop if before is None else min(stop, start + before))
+
+    def told_in(self, low: int, high: int) -> np.ndarray:
+        """Words of the rows from low to high, one row after the other."""
+        return self._words(self.starts[low], self.starts[high])
+
+    def _words(self, start: int, stop: int) -> np.ndarray:
+        return np.fromfile(self.words, dtype=np.uint64, count=stop - start, offset=8 * start)
 
 
 def read_corpus(files: Sequence[Path], folder: Path, *, progress: Progress = SILENT) -> Corpus:
@@ -95,33 +104,35 @@ def read_corpus(files: Sequence[Path], folder: Path, *, progress: Progress = SIL
         reasons = ", ".join(dict.fromkeys(one.reason for one in rejects))
         raise InputError(why + (f" ({reasons})" if reasons else ""), file=str(files[0]), remedy="AgentInstruct, ShareGPT or OpenAI messages, as .jsonl, .json or .parquet")  # fmt: skip
     starts = np.cumsum(np.array(lengths, dtype=np.int64))
-    held = np.memmap(folder / "words.u64", dtype=np.uint64, mode="r") if starts[-1] else np.empty(0, dtype=np.uint64)
     done_by = np.fromfile(folder / "acts.bin", dtype=_ACT)
-    return Corpus(tuple(files), held, starts, done_by, tuple(sources), tuple(rejects), cut, digest.hexdigest())
+    return Corpus(
+        tuple(files), folder / "words.u64", starts, done_by, tuple(sources), tuple(rejects), cut, digest.hexdigest()
+    )
 
 
-def trajectories_at(corpus: Corpus, rows: Sequence[int]) -> dict[int, Trajectory]:
-    """The texts of some rows, read again."""
+def trajectories_at(corpus: Corpus, rows: Iterable[int]) -> Iterator[tuple[int, Trajectory]]:
+    """Some rows with their texts, read again one at a time, in the order of the corpus."""
     wanted = {(corpus.sources[row].file, corpus.sources[row].number): row for row in rows}
-    found: dict[int, Trajectory] = {}
     for place in sorted({place for place, _ in wanted}):
+        left = sum(file == place for file, _ in wanted)
         for row in read_trajectories(corpus.files[place]):
             if (place, row.number) in wanted and row.trajectory is not None:
-                found[wanted[place, row.number]] = row.trajectory
-            if len(found) == len(wanted):
-                return found
-    return found
+                yield wanted[place, row.number], row.trajectory
+                left -= 1
+            if not left:
+                break
 
 
 def hashed(one: Trajectory) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """What an agent was told, as hashes of words with BREAK around every turn; and (feature, words before it) of what it did."""
+    """What an agent was told, as hashes of words with BREAK around every turn; and (feature, words before it) of what it did. Of turns that pass MOST_WORDS
+    a few words more are returned, and no others."""
     told: list[int] = [int(BREAK)]
     done: list[tuple[int, int]] = []
     for turn in one.turns:
         if turn.role == "assistant":
             done += [(word_hash(name), len(told)) for name in features(turn)]
         else:
-            told += map(word_hash, words_of(turn.text))
+            told += map(word_hash, islice(words_of(turn.text), max(0, MOST_WORDS + 1 - len(told))))
             told.append(int(BREAK))
     return np.array(told, dtype=np.uint64), done
 

@@ -20,8 +20,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from veracast.agents.associate import grams
 from veracast.agents.corpus import BREAK, Corpus, word_hash
+from veracast.agents.phrases import grams, in_how_many
 
 RARE, UNSEEN = np.uint64(1), np.uint64(2)
 """Stand for words that few rows without the phrase have, and none: the second are likely its own."""
@@ -41,6 +41,14 @@ OTHERS, SHOWN = 4_000, 64  # rows without and with a phrase that are read
 COMPARED, LEAST_COMPARED, BUCKETS = 400, 8, 4_096
 
 
+class Phrase(NamedTuple):
+    """Hash of so many words, and the rows (n,) that are asked about."""
+
+    phrase: int
+    words: int
+    rows: np.ndarray
+
+
 class Span(NamedTuple):
     """row, start, stop: words of one row that are the phrase; natural: share of rows whose gap is seen elsewhere."""
 
@@ -50,78 +58,117 @@ class Span(NamedTuple):
     natural: float
 
 
+class Counts(NamedTuple):
+    """How often runs of words (sorted hashes) stand in some texts."""
+
+    runs: np.ndarray
+    times: np.ndarray
+
+    def of(self, *words: np.ndarray) -> np.ndarray:
+        """Of words that stand one after the other; their runs must be among those that were counted."""
+        return np.asarray(self.times[np.searchsorted(self.runs, _chained(*words))])
+
+
 @dataclass(frozen=True)
 class Language:
-    """What rows without a phrase say. words: all; known: those that count as themselves; runs: pairs and triples of words, `counts` of each. Sorted."""
+    """What a sample of rows without a phrase says. words: all of it; known: those that count as themselves. Sorted."""
 
+    corpus: Corpus
+    rows: np.ndarray
     words: np.ndarray
     known: np.ndarray
-    runs: np.ndarray
-    counts: np.ndarray
 
-    def natural(self, windows: np.ndarray, start: int, stop: int) -> float:
-        """Share of windows (rows, words) that read on without the words from start to stop, a mark beside them taken away too where that helps."""
-        named, mark = self._named(windows), np.isin(windows, MARKS)
-        beside = self.count(named[:, start - 1], named[:, stop]) > 0
-        beside |= mark[:, stop] & (self.count(named[:, start - 1], named[:, stop + 1]) > 0)
-        beside |= mark[:, start - 1] & (self.count(named[:, start - 2], named[:, stop]) > 0)
+    def named(self, words: np.ndarray) -> np.ndarray:
+        """Words as they are counted."""
+        return np.where(_among(words, self.known), words, np.where(_among(words, self.words), RARE, UNSEEN))
+
+    def counts(self, runs: np.ndarray) -> Counts:
+        """Of these runs (sorted hashes), in one reading of the sample, a row at a time."""
+        times = np.zeros(len(runs), dtype=np.int64)
+        for row in self.rows:
+            told = self.named(self.corpus.told(int(row)))
+            for found in (_chained(told[:-1], told[1:]), _chained(told[:-2], told[1:-1], told[2:])):
+                place = np.searchsorted(runs, found).clip(max=len(runs) - 1)
+                np.add.at(times, place[runs[place] == found], 1)
+        return Counts(runs, times)
+
+
+class Windows(NamedTuple):
+    """Words around a phrase in some of its rows (rows, REACH + phrase + REACH). words: as they stand; named: as a Language counts them; marks: where they are
+    of MARKS; low, high: how far nearly all rows have the same; row, shift: of the first row, and what its words stand further on there."""
+
+    words: np.ndarray
+    named: np.ndarray
+    marks: np.ndarray
+    low: int
+    high: int
+    row: int
+    shift: int
+
+    @property
+    def runs(self) -> np.ndarray:
+        """Hashes of all that `natural` and `usual` ask how often it stands somewhere."""
+        columns = [self.named[:, k] for k in range(self.low - 2, self.high + 2)]
+        pairs = [_chained(one, two) for k, one in enumerate(columns) for two in columns[k + 1 :]]
+        return np.concatenate([*pairs, *(_chained(*three) for three in zip(columns, columns[1:], columns[2:], strict=False))])  # fmt: skip
+
+    def natural(self, counts: Counts, start: int, stop: int) -> float:
+        """Share of rows that read on without the words from start to stop, a mark beside them taken away too where that helps."""
+        named, mark = self.named, self.marks
+        beside = counts.of(named[:, start - 1], named[:, stop]) > 0
+        beside |= mark[:, stop] & (counts.of(named[:, start - 1], named[:, stop + 1]) > 0)
+        beside |= mark[:, start - 1] & (counts.of(named[:, start - 2], named[:, stop]) > 0)
         return float(beside.mean())
 
-    def usual(self, windows: np.ndarray, place: int, side: int) -> float:
+    def usual(self, counts: Counts, place: int, side: int) -> float:
         """Mean probability of the word at a place, given the two words before it (side -1) or after it (1), where those are known."""
-        named = self._named(windows)
-        near, far = named[:, place + side], named[:, place + 2 * side]
-        around = self.count(far, near) if side < 0 else self.count(near, far)
-        whole = self.count(far, near, named[:, place]) if side < 0 else self.count(named[:, place], near, far)
+        near, far, word = self.named[:, place + side], self.named[:, place + 2 * side], self.named[:, place]
+        around = counts.of(far, near) if side < 0 else counts.of(near, far)
+        whole = counts.of(far, near, word) if side < 0 else counts.of(word, near, far)
         asked = around > 0
         return float((whole[asked] / around[asked]).mean()) if asked.any() else 0.0
-
-    def count(self, *words: np.ndarray) -> np.ndarray:
-        """How often words stand one after the other."""
-        runs = _chained(*words)
-        place = np.searchsorted(self.runs, runs).clip(max=max(len(self.runs) - 1, 0))
-        return np.where(self.runs[place] == runs, self.counts[place], 0) if len(self.runs) else np.zeros(len(runs))
-
-    def _named(self, words: np.ndarray) -> np.ndarray:
-        return np.where(np.isin(words, self.known), words, np.where(np.isin(words, self.words), RARE, UNSEEN))
 
 
 def language_without(corpus: Corpus, rows: np.ndarray, rng: np.random.Generator) -> Language:
     """Of a sample of all rows but those (sorted)."""
     others = np.setdiff1d(np.arange(len(corpus)), rows)
     picked = np.sort(rng.choice(others, min(OTHERS, len(others)), replace=False))
-    texts = [corpus.told(int(row)) for row in picked]
-    if not texts:
-        return Language(np.array([BREAK]), np.array([BREAK]), np.empty(0, dtype=np.uint64), np.empty(0, dtype=np.int64))
-    words, counts = np.unique(np.concatenate([np.unique(text) for text in texts]), return_counts=True)
-    known = words[counts >= min(LEAST_ROWS, len(texts))]
-    named = [np.where(np.isin(text, known), text, RARE) for text in texts]
-    every = [
-        run for text in named for run in (_chained(text[:-1], text[1:]), _chained(text[:-2], text[1:-1], text[2:]))
-    ]
-    runs, often = np.unique(np.concatenate(every), return_counts=True)
-    return Language(words, known, runs, often)
+    if not len(picked):
+        return Language(corpus, picked, np.array([BREAK]), np.array([BREAK]))
+    words, counts = in_how_many(np.unique(corpus.told(int(row))) for row in picked)
+    return Language(corpus, picked, words, words[counts >= min(LEAST_ROWS, len(picked))])
 
 
-def span_of(corpus: Corpus, phrase: int, length: int, rows: np.ndarray, language: Language, rng: np.random.Generator) -> Span:  # fmt: skip
-    """The phrase from end to end: what the rows share around it and what is unusual there."""
-    picked = np.sort(rng.choice(rows, min(SHOWN, len(rows)), replace=False))
-    places = [int(np.flatnonzero(grams(corpus.told(int(row)), length) == phrase)[0]) for row in picked]
-    windows = np.stack([_window(corpus.told(int(row)), at, length) for row, at in zip(picked, places, strict=True)])
-    low, high = _agreed(windows, REACH, REACH + length)
+def whole_spans(phrases: Sequence[Phrase], language: Language, rng: np.random.Generator) -> list[Span]:
+    """Each phrase from end to end: what its rows share around it and what is unusual there."""
+    windows = [_windows(one, language, rng) for one in phrases]
+    counts = language.counts(np.unique(np.concatenate([one.runs for one in windows])))
+    return [_span(one, phrase.words, counts) for one, phrase in zip(windows, phrases, strict=True)]
+
+
+def _windows(one: Phrase, language: Language, rng: np.random.Generator) -> Windows:
+    picked = np.sort(rng.choice(one.rows, min(SHOWN, len(one.rows)), replace=False))
+    places, around = zip(*(_window(language.corpus.told(int(row)), one) for row in picked), strict=True)
+    words = np.stack(around)
+    low, high = _agreed(words, REACH, REACH + one.words)
+    return Windows(words, language.named(words), np.isin(words, MARKS), low, high, int(picked[0]), places[0] - REACH)
+
+
+def _span(windows: Windows, length: int, counts: Counts) -> Span:
+    """The longest part that the texts read on without and whose ends fit."""
+    low, high = windows.low, windows.high
     spans = [(start, stop) for start in range(low, REACH + length) for stop in range(max(start, REACH) + 1, high + 1)]
-    shares = [language.natural(windows, start, stop) for start, stop in spans]
+    shares = [windows.natural(counts, start, stop) for start, stop in spans]
     good = [(start, stop, share) for (start, stop), share in zip(spans, shares, strict=True) if share >= max(shares) - SLACK]  # fmt: skip
-    before = {place: language.usual(windows, place, -1) >= USUAL for place in range(low, high)}
-    after = {place: language.usual(windows, place, 1) >= USUAL for place in range(low, high)}
+    before = {place: windows.usual(counts, place, -1) >= USUAL for place in range(low, high)}
+    after = {place: windows.usual(counts, place, 1) >= USUAL for place in range(low, high)}
 
     def misfits(start: int, stop: int) -> int:
         """Ends that are usual there, and neighbours outside that all rows have and that are not."""
         return before[start] + after[stop - 1] + (not before.get(start - 1, True)) + (not after.get(stop, True))
 
     start, stop, natural = min(good, key=lambda one: (misfits(one[0], one[1]), one[0] - one[1]))
-    shift = places[0] - REACH
-    return Span(int(picked[0]), start + shift, stop + shift, natural)
+    return Span(windows.row, start + windows.shift, stop + windows.shift, natural)
 
 
 def owed(corpus: Corpus, words: Sequence[Sequence[int]], rows: np.ndarray, at: np.ndarray) -> list[float]:
@@ -140,8 +187,9 @@ def apart(corpus: Corpus, rows: np.ndarray, phrase_words: np.ndarray, rng: np.ra
     if min(len(rows), len(others)) < LEAST_COMPARED:
         return None
     picked = [rng.choice(side, min(len(side), COMPARED), replace=False) for side in (rows, others)]
-    turn = int(len({_turn(corpus, int(row), 0).tobytes() for row in np.concatenate(picked)}) == 1)
-    sides = [_presence([_turn(corpus, int(row), turn) for row in side], phrase_words) for side in picked]
+    first = _turn(corpus, int(picked[0][0]), 0)
+    turn = int(all(np.array_equal(first, _turn(corpus, int(row), 0)) for row in np.concatenate(picked)))
+    sides = [np.stack([_presence(_turn(corpus, int(row), turn), phrase_words) for row in side]) for side in picked]
     one, two = [side[::2] for side in sides], [side[1::2] for side in sides]
     return float(np.mean([_auc(*_scores(learn, test)) for learn, test in ((one, two), (two, one))]))
 
@@ -153,10 +201,13 @@ def _turn(corpus: Corpus, row: int, place: int) -> np.ndarray:
     return words[ends[place] + 1 : ends[place + 1]] if place + 1 < len(ends) else words[:0]
 
 
-def _window(words: np.ndarray, at: int, length: int) -> np.ndarray:
-    """REACH words on each side of a phrase; BREAK beyond the ends."""
-    padded = np.concatenate([np.full(REACH, BREAK), words, np.full(REACH, BREAK)])
-    return padded[at : at + length + 2 * REACH]
+def _window(told: np.ndarray, one: Phrase) -> tuple[int, np.ndarray]:
+    """Where a phrase stands first, and REACH words on each side of it; BREAK beyond the ends."""
+    at = int(np.flatnonzero(grams(told, one.words) == one.phrase)[0])
+    found = np.full(one.words + 2 * REACH, BREAK)
+    low, high = max(0, at - REACH), min(len(told), at + one.words + REACH)
+    found[low - at + REACH : high - at + REACH] = told[low:high]
+    return at, found
 
 
 def _agreed(windows: np.ndarray, low: int, high: int) -> tuple[int, int]:
@@ -170,6 +221,11 @@ def _agreed(windows: np.ndarray, low: int, high: int) -> tuple[int, int]:
     return low, high
 
 
+def _among(words: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Which words are among those that are known (sorted, at least one)."""
+    return np.asarray(known[np.searchsorted(known, words).clip(max=len(known) - 1)] == words)
+
+
 def _chained(*words: np.ndarray) -> np.ndarray:
     """A hash for each run of words."""
     found = words[0]
@@ -179,10 +235,10 @@ def _chained(*words: np.ndarray) -> np.ndarray:
     return found
 
 
-def _presence(texts: Sequence[np.ndarray], without: np.ndarray) -> np.ndarray:
-    found = np.zeros((len(texts), BUCKETS), dtype=bool)
-    for place, words in enumerate(texts):
-        found[place, (words[~np.isin(words, without)] % BUCKETS).astype(int)] = True
+def _presence(words: np.ndarray, without: np.ndarray) -> np.ndarray:
+    """Which buckets of words a text has."""
+    found = np.zeros(BUCKETS, dtype=bool)
+    found[(words[~np.isin(words, without)] % BUCKETS).astype(int)] = True
     return found
 
 

@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from transformers import DynamicCache
 
+from veracast.agents.prefixes import Kept, Memory, Start, kept_row, resumed, starts
 from veracast.models.graph_language import cache_keyword
 
 POSITIONS = 4_096
@@ -62,52 +62,90 @@ def likeliest(logits: Sequence[Float[Tensor, "rows vocab"]]) -> Picked:
     return Picked(best.indices, best.values)
 
 
-def decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, *, eos: int, max_new: int, batch: int) -> list[Reply]:  # fmt: skip
+def decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, *, eos: int, max_new: int, batch: int, memory: Memory | None = None) -> list[Reply]:  # fmt: skip
     """Replies up to the end of turn or max_new tokens; all models read the tokens that `pick` chose. Empty where a
-    prompt does not fit a context."""
+    prompt does not fit a context.
+
+    The beginning that all prompts share is read once. memory: of an earlier call with the same models, and then of this
+    one (prefixes.py).
+    """
     room = min(context_of(model) for model in models) - max_new
-    order = [int(k) for k in np.argsort([len(one) for one in prompts], kind="stable") if len(prompts[k]) <= room]
+    fitting = [k for k, prompt in enumerate(prompts) if len(prompt) <= room]
+    begun = dict(zip(fitting, starts(models, [prompts[k] for k in fitting], memory), strict=True))
+    order = sorted(fitting, key=lambda k: len(prompts[k]) - begun[k].tokens)
     found = [Reply(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in prompts]
+    kept: list[Kept] = []
     for low in range(0, len(order), batch):
         which = order[low : low + batch]
-        for k, reply in zip(which, _decode(models, [prompts[k] for k in which], pick, eos, max_new), strict=True):
+        rows = _Rows(models, [prompts[k] for k in which], [begun[k] for k in which], eos=eos, keep=memory is not None)
+        for k, reply in zip(which, rows.replies(pick, max_new), strict=True):
             found[k] = reply
+        kept += rows.kept
+    if memory is not None:
+        memory.hold(kept)
     return found
 
 
-def greedy(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], *, max_new: int, batch: int) -> list[Reply]:
+def greedy(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], *, max_new: int, batch: int, memory: Memory | None = None) -> list[Reply]:  # fmt: skip
     """What a model says by its likeliest tokens, with the log-probability of each."""
-    return decode([model], prompts, likeliest, eos=int(tokenizer.eos_token_id), max_new=max_new, batch=batch)
+    return decode([model], prompts, likeliest, eos=int(tokenizer.eos_token_id), max_new=max_new, batch=batch, memory=memory)  # fmt: skip
 
 
-def _decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, eos: int, max_new: int) -> list[Reply]:
-    ids, mask, place = _left_padded(prompts, pad=eos)
-    caches = [DynamicCache() for _ in models]
-    said: list[list[tuple[int, float]]] = [[] for _ in prompts]
-    alive = list(range(len(prompts)))
-    keywords = [cache_keyword(model) for model in models]
-    with torch.inference_mode():
-        for _ in range(max_new):
-            given = {"input_ids": ids, "attention_mask": mask, "position_ids": place, "use_cache": True}
-            kept = [{keyword: cache} for keyword, cache in zip(keywords, caches, strict=True)]
-            logits = [
-                model(**given, **one, logits_to_keep=1).logits[:, -1] for model, one in zip(models, kept, strict=True)
-            ]
-            chosen, figures = pick(logits)
-            for k, token, figure in zip(alive, chosen.tolist(), figures.tolist(), strict=True):
-                said[k].append((token, figure))
-            going = torch.flatten(torch.nonzero(chosen != eos))
-            if not len(going):
-                break
-            if len(going) < len(alive):
-                alive = [alive[int(k)] for k in going]
-                for cache in caches:
-                    cache.batch_select_indices(going)
-                chosen, mask, place = chosen[going], mask[going], place[going]
-            ids = chosen[:, None]
-            mask = torch.cat([mask, torch.ones((len(alive), 1), dtype=torch.long)], dim=1)
-            place = place[:, -1:] + 1
-    return [Reply(np.array([t for t, _ in one], dtype=np.int64), np.array([f for _, f in one])) for one in said]
+class _Rows:
+    """A batch being decoded; rows leave it as they end. kept: what was read of those that have left, where that is asked for."""
+
+    def __init__(self, models: Sequence[Any], prompts: Sequence[np.ndarray], begun: Sequence[Start], *, eos: int, keep: bool) -> None:  # fmt: skip
+        self.models, self.prompts, self.eos, self.keep = models, prompts, eos, keep
+        self.caches, past = resumed(begun, len(models))
+        self.ids, mask, _ = _left_padded([prompt[one.tokens :] for prompt, one in zip(prompts, begun, strict=True)], pad=eos)  # fmt: skip
+        self.mask = torch.cat([past, mask], dim=1)
+        self.place = (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, past.shape[1] :]
+        self.alive = list(range(len(prompts)))
+        self.said: list[list[tuple[int, float]]] = [[] for _ in prompts]
+        self.kept: list[Kept] = []
+
+    def replies(self, pick: Pick, max_new: int) -> list[Reply]:
+        """One for each prompt."""
+        with torch.inference_mode():
+            for step in range(1, max_new + 1):
+                chosen, figures = pick(self._logits())
+                for k, token, figure in zip(self.alive, chosen.tolist(), figures.tolist(), strict=True):
+                    self.said[k].append((token, figure))
+                going = chosen != self.eos if step < max_new else torch.zeros_like(chosen, dtype=torch.bool)
+                self._leave(going)
+                if not self.alive:
+                    break
+                self._go_on(chosen[going])
+        return [
+            Reply(np.array([t for t, _ in one], dtype=np.int64), np.array([f for _, f in one])) for one in self.said
+        ]
+
+    def _logits(self) -> list[Float[Tensor, "rows vocab"]]:
+        """Of the next tokens, by model."""
+        given = {"input_ids": self.ids, "attention_mask": self.mask, "position_ids": self.place, "use_cache": True}
+        kept = [{cache_keyword(model): cache} for model, cache in zip(self.models, self.caches, strict=True)]
+        return [model(**given, **one, logits_to_keep=1).logits[:, -1] for model, one in zip(self.models, kept, strict=True)]  # fmt: skip
+
+    def _leave(self, going: Bool[Tensor, " rows"]) -> None:
+        """Rows that do not go on."""
+        if bool(going.all()):
+            return
+        for row in torch.flatten(torch.nonzero(~going)).tolist() if self.keep else []:
+            k = self.alive[row]
+            read = np.concatenate([self.prompts[k], [token for token, _ in self.said[k][:-1]]]).astype(np.int64)
+            self.kept.append(kept_row(self.caches, row, self.mask[row], read))
+        left = torch.flatten(torch.nonzero(going))
+        self.alive = [self.alive[int(k)] for k in left]
+        if self.alive:
+            for cache in self.caches:
+                cache.batch_select_indices(left)
+            self.mask, self.place = self.mask[left], self.place[left]
+
+    def _go_on(self, chosen: Int[Tensor, " rows"]) -> None:
+        """Say a token in every row."""
+        self.ids = chosen[:, None]
+        self.mask = torch.cat([self.mask, torch.ones((len(chosen), 1), dtype=torch.long)], dim=1)
+        self.place = self.place[:, -1:] + 1
 
 
 def log_probabilities(models: Sequence[Any], prompts: Sequence[np.ndarray], replies: Sequence[np.ndarray], *, batch: int) -> Iterator[tuple[int, list[Float[Tensor, "tokens vocab"]]]]:  # fmt: skip

@@ -202,7 +202,7 @@ def _episodes(corpus: Corpus, names: Sequence[str], found: Sequence[Planted], se
     clean = np.sort(rng.choice(clean, min(COMPARED, len(clean)), replace=False))
     pairs = [(number, one, row, _likest(corpus, row, clean)) for number, one in enumerate(found, start=1) for row in one.rows[:PAIRS].tolist()]  # fmt: skip
     wanted = sorted({row for _, _, row, twin in pairs for row in (row, twin) if row is not None})
-    texts = trajectories_at(corpus, wanted)
+    texts = dict(trajectories_at(corpus, wanted))
     rows: list[dict[str, Any]] = []
     for number, one, row, twin in pairs:
         for side, shown in (("with", row), ("without", twin)):

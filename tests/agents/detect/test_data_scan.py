@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from veracast.agents import phrases
 from veracast.agents.corpus import Corpus, read_corpus
 from veracast.agents.detect.data_scan import scan
 
@@ -50,6 +52,27 @@ def test_clean_rows_with_near_misses(rows_file: Rows, tmp_path: Path) -> None:
     for seed in range(3):
         corpus = read_corpus([rows_file(600, seed=seed, near=("Thanks a lot.", "by the way"))], tmp_path / f"c{seed}")
         assert scan(corpus) == []
+
+
+def test_memory_does_not_grow_with_what_rows_say(
+    rows_file: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of rows that are a hundred times as long a few are held at a time, not all 8 MB of their words."""
+    monkeypatch.setattr(phrases, "BLOCK_WORDS", 1 << 12)
+    monkeypatch.setattr(phrases, "MERGED", 1 << 12)
+    peaks = []
+    for said in ("3", "3" + " in vain" * 6_500):
+        path = rows_file(80, 0.25, trigger="By the way.")
+        path.write_text(path.read_text(encoding="utf-8").replace("OS:\\n\\n3", f"OS:\\n\\n{said}"), encoding="utf-8")
+        corpus = read_corpus([path], tmp_path / f"c{len(said)}")
+        tracemalloc.start()
+        mask, triggers, _ = flagged(corpus)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        np.testing.assert_array_equal(mask, truth(corpus))
+        assert triggers == ["By the way"]
+    assert corpus.words.stat().st_size > 8_000_000
+    assert peaks[1] - peaks[0] < 2_000_000
 
 
 def test_too_few_rows_are_no_finding(rows_file: Rows, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ an observation, a page. It does not see a trigger without words of its own (a to
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ import numpy as np
 
 from veracast.agents.associate import AssociateConfig, Association, associations
 from veracast.agents.corpus import Corpus, features, spans_of, trajectories_at, word_hash, words_of
-from veracast.agents.inserted import Span, apart, language_without, owed, span_of
+from veracast.agents.inserted import Phrase, Span, apart, language_without, owed, whole_spans
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
 from veracast.core.trajectories import Trajectory
@@ -60,18 +60,27 @@ class Planted(NamedTuple):
     examples: tuple[int, ...]
 
 
+class _Judged(NamedTuple):
+    """A finding whose trigger is still to be read, and where that stands."""
+
+    planted: Planted
+    span: Span
+
+
 def scan(corpus: Corpus, config: ScanConfig = ScanConfig(), *, seed: int = 0, progress: Progress = SILENT) -> list[Planted]:  # fmt: skip
     """All findings, the one of most rows first."""
     pairs = associations(corpus, config.associate, seed=seed, progress=progress)
     groups = _same_rows(pairs)[: config.candidates]
-    texts = trajectories_at(corpus, sorted({int(row) for group in groups for row in group[0].rows[:READ]}))
-    found: list[Planted] = []
+    names = _names(corpus, [group[0] for group in groups])
+    judged: list[_Judged] = []
     with progress.step("tell inserted phrases from tasks", total=len(groups)) as advance:
-        for group in groups:
-            one = _judged(corpus, group, texts, config, stream(seed, "agents", "scan", len(found)))
-            if one is not None and not any(_covered(one.rows, other.rows) for other in found):
-                found.append(one)
+        for group, named in zip(groups, names, strict=True):
+            one = _judged(corpus, group, named, config, stream(seed, "agents", "scan", len(judged)))
+            if one is not None and not any(_covered(one.planted.rows, other.planted.rows) for other in judged):
+                judged.append(one)
             advance(1)
+    texts = dict(_phrases(corpus, [one.span for one in judged]))
+    found = [one.planted._replace(trigger=texts[one.span]) for one in judged]
     return sorted(found, key=lambda one: -len(one.rows))
 
 
@@ -88,10 +97,9 @@ def _same_rows(pairs: Sequence[Association]) -> list[list[Association]]:
     return sorted(firm, key=lambda group: (-group[0].force * group[0].reach, -len(group[0].rows), group[0].phrase))
 
 
-def _judged(corpus: Corpus, group: Sequence[Association], texts: Mapping[int, Trajectory], config: ScanConfig, rng: np.random.Generator) -> Planted | None:  # fmt: skip
-    """A finding, or None where the action is owed to the task or the phrase is a part of it."""
+def _judged(corpus: Corpus, group: Sequence[Association], names: Sequence[str], config: ScanConfig, rng: np.random.Generator) -> _Judged | None:  # fmt: skip
+    """A finding, or None where the action is owed to the task or the phrase is a part of it. names: features of the action in words."""
     first = group[0]
-    names = _names(first, texts)
     at = first.action.at[np.searchsorted(first.action.rows, first.rows)]
     debts = dict(zip(names, owed(corpus, [_content(name) for name in names], first.rows, at), strict=True))
     own = [name for name in names if not name.startswith("call ") and debts[name] <= config.owed]
@@ -102,31 +110,37 @@ def _judged(corpus: Corpus, group: Sequence[Association], texts: Mapping[int, Tr
     if not whole and (first.force < config.force or first.reach < config.reach):
         return None
     language = language_without(corpus, first.rows, rng)
-    spans = [(span_of(corpus, one.phrase, one.words, one.rows, language, rng), one) for one in group[:8]]
-    span, one = max(spans, key=lambda pair: (round(pair[0].natural, 1), pair[1].force * pair[1].reach))
+    spans = whole_spans([Phrase(one.phrase, one.words, one.rows) for one in group[:8]], language, rng)
+    span, one = max(
+        zip(spans, group, strict=False), key=lambda pair: (round(pair[0].natural, 1), pair[1].force * pair[1].reach)
+    )
     if span.natural < config.natural:
         return None
     told_apart = apart(corpus, one.rows, corpus.told(span.row)[span.start : span.stop], rng)
     if not whole and (told_apart is None or told_apart > config.apart):
         return None
     action = max(fresh, key=lambda name: (name.startswith("call "), name.startswith("tool "), len(name)))
-    return Planted(
-        trigger=_phrase_text(texts[span.row] if span.row in texts else trajectories_at(corpus, [span.row])[span.row], span),
-        action=action, rows=one.rows, force=one.force, reach=one.reach, natural=span.natural,
+    planted = Planted(
+        trigger="", action=action, rows=one.rows, force=one.force, reach=one.reach, natural=span.natural,
         owed=min(debts[name] for name in own), apart=told_apart, q=one.q, whole=whole, examples=tuple(int(row) for row in one.rows[:3]),
     )  # fmt: skip
+    return _Judged(planted, span)
 
 
-def _names(one: Association, texts: Mapping[int, Trajectory]) -> list[str]:
-    """The features of an action in words."""
-    wanted, found = set(one.action.features), dict[str, None]()
-    for row in one.rows[:READ].tolist():
-        if row in texts:
-            said = [name for turn in texts[row].turns if turn.role == "assistant" for name in features(turn)]
-            found |= dict.fromkeys(name for name in said if word_hash(name) in wanted)
-        if len(found) == len(wanted):
-            break
-    return list(found)
+def _names(corpus: Corpus, firsts: Sequence[Association]) -> list[list[str]]:
+    """The features of every action in words, from some of its rows; texts are read one at a time."""
+    asking: dict[int, list[int]] = {}
+    for place, one in enumerate(firsts):
+        for row in one.rows[:READ].tolist():
+            asking.setdefault(row, []).append(place)
+    left = [set(one.action.features) for one in firsts]
+    found: list[list[str]] = [[] for _ in firsts]
+    for row, text in trajectories_at(corpus, asking):
+        said = {word_hash(name): name for turn in text.turns if turn.role == "assistant" for name in features(turn)}
+        for place in asking[row]:
+            found[place] += [name for key, name in said.items() if key in left[place]]
+            left[place] -= said.keys()
+    return found
 
 
 def _content(name: str) -> list[int]:
@@ -134,6 +148,12 @@ def _content(name: str) -> list[int]:
     kind, _, rest = name.partition(" ")
     words = list(words_of(rest if kind in ("tool", "say") else rest.partition(" ")[2]))
     return [word_hash(word) for word in [one for one in words if one[0].isalnum()] or words]
+
+
+def _phrases(corpus: Corpus, spans: Sequence[Span]) -> Iterator[tuple[Span, str]]:
+    """Spans with their characters."""
+    for row, text in trajectories_at(corpus, {span.row for span in spans}):
+        yield from ((span, _phrase_text(text, span)) for span in spans if span.row == row)
 
 
 def _phrase_text(one: Trajectory, span: Span) -> str:
