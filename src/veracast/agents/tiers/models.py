@@ -29,6 +29,7 @@ from veracast.agents.bases import BaseConfig, base_folder, trained_base
 from veracast.agents.data_contest import simulator_of
 from veracast.agents.language_agent import LanguageAgent
 from veracast.agents.model_contest import Judged, judge, line, reached
+from veracast.agents.prefixes import Memory
 from veracast.agents.specimens import TUNING, Subject, load_specimen, tuned
 from veracast.agents.tiers.tier import Found
 from veracast.agents.tune import TuneConfig, merge
@@ -187,5 +188,5 @@ def _judged(subject: Subject, tier: ModelTier, config: ModelsConfig, work: Path,
     if tier != "bank":
         backbone = load_specimen(specimen, base)
         merge(backbone.model)
-        found = judge(subject, LanguageAgent(backbone.model, backbone.tokenizer), items=config.items)
+        found = judge(subject, LanguageAgent(backbone.model, backbone.tokenizer, memory=Memory()), items=config.items)
     write_json(ModelsTier(tier, config, work).piece(subject), msgspec.to_builtins(found))
