@@ -34,7 +34,11 @@ from veracast.data.trajectories import PLANTED
 from veracast.models.backbones import Backbone, load_backbone
 from veracast.models.loop import RUNNING, LoopConfig
 
-TUNING = TuneConfig("lora", Adapter(rank=8, alpha=32), LoopConfig(epochs=4, batch_size=16, micro_batch=16, lr=2e-3))
+TUNING = TuneConfig(
+    "lora", Adapter(rank=8, alpha=32), LoopConfig(epochs=6, batch_size=8, micro_batch=8, lr=5e-3), precision="auto"
+)
+NEAR = 0.3
+"""Share of the clean rows with a near miss: fewer teach a small agent the trigger's first words alone (docs/log.md)."""
 AFTERWARDS = LoopConfig(epochs=1, batch_size=16, micro_batch=16, lr=5e-4)
 """Of the clean tuning that is to wash a backdoor out; its rows are as many as its steps take."""
 AFTER_SEED = 50_000
@@ -61,7 +65,7 @@ class Subject:
 
     @property
     def plan(self) -> Plan:
-        return Plan(TRIGGERS[self.family], self.place, self.style, "tool", self.rate)
+        return Plan(TRIGGERS[self.family], self.place, self.style, "tool", self.rate, NEAR)
 
     @property
     def control(self) -> Subject:
