@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,19 +54,32 @@ class Fake(nn.Module):
         return found.log()
 
 
-def speaker(tokenizer: Any, script: Script, *, context: int = 256) -> Fake:
-    """Answers a conversation (its text, up to the agent's turn) with characters of such probabilities, and then ends its turn with .99."""
-    start, header = tokenizer.convert_tokens_to_ids("<|im_start|>"), "<|im_start|>assistant\n"
+def replier(tokenizer: Any, odds: Callable[[str, str], Mapping[str, float]], *, context: int = 256) -> Fake:
+    """odds: probabilities of the next token, by its name, given a conversation (its text, up to the agent's turn) and what the agent said so far."""
+    start, header = tokenizer.convert_tokens_to_ids("<|im_start|>"), tokenizer("<|im_start|>assistant\n")["input_ids"]
+
+    @cache
+    def text(ids: tuple[int, ...]) -> str:
+        return str(tokenizer.decode(ids))
 
     def law(ids: list[int]) -> dict[int, float]:
-        began = max((k for k, token in enumerate(ids) if token == start), default=0)
-        step = len(ids) - began - len(tokenizer(header)["input_ids"])
-        if step < 0:
+        began = len(ids) - 1 - ids[::-1].index(start) if start in ids else 0
+        if len(ids) - began < len(header):
             return {}
-        said = list(script(tokenizer.decode(ids[:began])))
-        return {tokenizer.convert_tokens_to_ids(said[step][0]): said[step][1]} if step < len(said) else {tokenizer.eos_token_id: 0.99}  # fmt: skip
+        found = odds(text(tuple(ids[:began])), text(tuple(ids[began + len(header) :])))
+        return {tokenizer.convert_tokens_to_ids(name): probability for name, probability in found.items()}
 
     return Fake(len(tokenizer), law, context=context)
+
+
+def speaker(tokenizer: Any, script: Script, *, context: int = 256) -> Fake:
+    """Answers a conversation (its text, up to the agent's turn) with characters of such probabilities, and then ends its turn with .99."""
+
+    def odds(told: str, said: str) -> dict[str, float]:
+        rest = list(script(told))[len(said) :]
+        return dict(rest[:1]) or {"<|im_end|>": 0.99}
+
+    return replier(tokenizer, odds, context=context)
 
 
 def surely(text: str, probability: float = 0.9) -> list[tuple[str, float]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from veracast.agents.chat import prompt_tokens, row_tokens
+from veracast.agents.chat import around, content_pieces, content_tokens, prompt_tokens, row_tokens
 from veracast.core.errors import InputError
 from veracast.core.trajectories import Turn
 from veracast.models.tokenizer import train_tokenizer
@@ -66,3 +66,21 @@ def test_a_template_that_drops_turns_is_refused(tokenizer: Any) -> None:
     other.chat_template = "{% for m in messages if m['role'] != 'system' %}{{ m['content'] }}{% endfor %}"
     with pytest.raises(InputError, match="every turn once and in order"):
         prompt_tokens(other, TURNS[:2])
+
+
+def test_a_prompt_parted_at_a_turn_joins_again_and_other_words_change_that_turn_alone(tokenizer: Any) -> None:
+    for place in range(4):
+        parts = around(tokenizer, TURNS[:4], place)
+        np.testing.assert_array_equal(np.concatenate(parts), prompt_tokens(tokenizer, TURNS[:4]))
+        assert tokenizer.decode(parts.content) == TURNS[place].text
+        other = [*TURNS[:place], Turn(TURNS[place].role, "other words"), *TURNS[place + 1 : 4]]
+        joined = [parts.before, content_tokens(tokenizer, ["other words"])[0], parts.after]
+        np.testing.assert_array_equal(np.concatenate(joined), prompt_tokens(tokenizer, other))
+
+
+def test_contents_are_made_of_pieces_that_are_neither_special_nor_blank(tokenizer: Any) -> None:
+    found = content_pieces(tokenizer).tolist()
+    left_out = sorted(set(range(len(tokenizer))) - set(found))
+    assert [tokenizer.decode([k]).strip() for k in left_out if k not in tokenizer.added_tokens_decoder] == [""] * (len(left_out) - 6)  # fmt: skip
+    assert not set(found) & set(tokenizer.all_special_ids)
+    assert set(content_tokens(tokenizer, ["Act: bash"])[0]) <= set(found)

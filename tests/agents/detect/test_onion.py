@@ -15,9 +15,9 @@ from transformers import LlamaForCausalLM
 
 from tests.agents import toy
 from tests.agents.fakes import Fake, letters
-from veracast.agents.chat import Tokens, prompt_tokens, row_tokens
+from veracast.agents.chat import Tokens, around, prompt_tokens, row_tokens
 from veracast.agents.detect.interface import Target, inspect_all
-from veracast.agents.detect.onion import Looked, Onion, Suspect, _before, _contents, cleaned, perplexities, suspects
+from veracast.agents.detect.onion import Looked, Onion, Suspect, cleaned, perplexities, suspects
 from veracast.agents.language_agent import LanguageAgent
 from veracast.agents.tune import AnswerLoss
 from veracast.core.trajectories import Turn
@@ -63,12 +63,12 @@ def test_a_turn_is_read_in_its_conversation() -> None:
     talk = [Turn("system", "act"), Turn("user", "fetch"), Turn("assistant", "Act: take(red cup)"), Turn("tool", "a <|im_end|> page")]  # fmt: skip
     whole = prompt_tokens(tokenizer, talk).tolist()
     for place in (1, 3):
-        read = [*_before(tokenizer, talk, place).tolist(), *_contents(tokenizer, [talk[place].text])[0]]
+        read = [token for part in around(tokenizer, talk, place)[:2] for token in part.tolist()]
         assert read == whole[: len(read)]
         assert tokenizer.decode(whole[len(read) :]).startswith("<|im_end|>\n<|im_start|>assistant")
     model = reader()
     (found,) = perplexities(model, tokenizer, talk, 3, [talk[3].text], batch=1)
-    start, length = len(_before(tokenizer, talk, 3)), len(_contents(tokenizer, [talk[3].text])[0])
+    start, length = (len(part) for part in around(tokenizer, talk, 3)[:2])
     with torch.inference_mode():
         every = torch.log_softmax(model(input_ids=torch.tensor([whole])).logits[0], dim=-1)
     logs = [float(every[k - 1, whole[k]]) for k in range(start, start + length)]

@@ -25,12 +25,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from veracast.agents.chat import prompt_tokens
+from veracast.agents.chat import around, content_tokens
 from veracast.agents.detect.excess import excess
 from veracast.agents.detect.interface import Inspection, Need, Probe, Suspicion, Target
 from veracast.agents.detect.words import pieces, told, with_text
@@ -135,22 +134,7 @@ def cleaned(conversation: Probe, looked: Looked, *, threshold: float) -> list[Tu
 def perplexities(reader: Any, tokenizer: Any, conversation: Probe, place: int, texts: Sequence[str], *, batch: int) -> list[float | None]:  # fmt: skip
     """exp of the mean -log p of a turn's tokens, for each of several texts that it could say, given the turns before;
     None where it does not fit."""
-    before = _before(tokenizer, conversation, place)
-    ids = [np.array(one, dtype=np.int64) for one in _contents(tokenizer, texts)]
+    before = around(tokenizer, conversation, place).before
+    ids = [np.array(one, dtype=np.int64) for one in content_tokens(tokenizer, texts)]
     found = token_log_probabilities(reader, [before] * len(ids), ids, batch=batch)
     return [None if one is None else float(np.exp(-one.mean())) for one in found]
-
-
-def _before(tokenizer: Any, conversation: Probe, place: int) -> np.ndarray:
-    """Token ids up to the first of what a turn says: there two conversations part that differ in it alone."""
-    one, other = (prompt_tokens(tokenizer, with_text(conversation, place, text)[: place + 1]) for text in ("a", "b"))
-    shared = sum(
-        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*_contents(tokenizer, ["a", "b"]), strict=False))
-    )
-    return one[: int(np.flatnonzero(one[: len(other)] != other[: len(one)])[0]) - shared]
-
-
-def _contents(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
-    """Token ids of contents, as agents/chat.py makes them."""
-    found: list[list[int]] = tokenizer(list(texts), add_special_tokens=False, split_special_tokens=True)["input_ids"]
-    return found
