@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,14 @@ def row(ids: list[int], value: float = 0.0) -> Kept:
     return Kept(np.array(ids), ((Layer(keys, -keys),),))
 
 
+def holding(*rows: Kept, most_bytes: int = 1 << 20) -> Memory:
+    memory = Memory(most_bytes)
+    for one in rows:
+        memory.add(one)
+    memory.turn()
+    return memory
+
+
 @pytest.mark.parametrize(
     ("prompts", "expected"),
     [([[1, 2, 3], [1, 2, 4, 5]], 2), ([[1, 2, 3], [1, 2, 3]], 2), ([[1], [1, 2]], 0), ([[1, 2], [3, 2]], 0), ([[1, 2, 3]], 0), ([], 0)],
@@ -35,8 +44,7 @@ def test_what_prompts_share_leaves_a_token_of_each(prompts: list[list[int]], exp
 
 
 def test_the_longest_beginning_among_the_rows_that_are_held() -> None:
-    memory = Memory()
-    memory.hold([row([1, 2]), row([1, 2, 3, 4]), row([1, 9, 3, 4, 5, 6])])
+    memory = holding(row([1, 2]), row([1, 2, 3, 4]), row([1, 9, 3, 4, 5, 6]))
     found = [memory.start_of(np.array(ids)) for ids in ([1, 2, 3, 7], [1, 9, 3, 4, 5, 6], [2, 2], [1], [1, 2, 3, 4, 5])]
     assert [one.tokens for one in found] == [3, 5, 0, 0, 4]
     assert [None if one.kept is None else one.kept.ids.tolist() for one in found[:2]] == [[1, 2, 3, 4], [1, 9, 3, 4, 5, 6]]  # fmt: skip
@@ -45,14 +53,15 @@ def test_the_longest_beginning_among_the_rows_that_are_held() -> None:
 def test_rows_beyond_the_bytes_are_forgotten() -> None:
     size = row([1, 2, 3]).size
     assert size == 2 * 2 * 3 * 3 * 4  # keys and values, heads, tokens, width, bytes of a float
-    memory = Memory(2 * size)
-    memory.hold([row([1, 2, 3]), row([4, 5, 6]), row([7, 8, 9])])
+    memory = holding(row([1, 2, 3]), row([4, 5, 6]), row([7, 8, 9]), most_bytes=2 * size)
     assert [memory.start_of(np.array([first, second, 0])).tokens for first, second in ((1, 2), (4, 5), (7, 8))] == [2, 2, 0]  # fmt: skip
+    memory.add(row([7, 8, 9]))
+    memory.turn()  # those of one call, and no others
+    assert [memory.start_of(np.array([first, second, 0])).tokens for first, second in ((1, 2), (7, 8))] == [0, 2]
 
 
 def test_caches_are_padded_on_the_left_by_hand() -> None:
-    memory = Memory()
-    memory.hold([row([1, 2, 3]), row([4, 5])])
+    memory = holding(row([1, 2, 3]), row([4, 5]))
     caches, mask = resumed([memory.start_of(np.array(ids)) for ids in ([1, 2, 9], [4, 9], [8, 8])], 1)
     assert mask.tolist() == [[1, 1], [0, 1], [0, 0]]
     assert caches[0].layers[0].keys[:, 1, :, 2].tolist() == [[1, 2], [0, 4], [0, 0]]
@@ -121,7 +130,7 @@ def test_what_is_kept_is_what_is_used(backbone: Any) -> None:
     start = agent.memory.start_of(prompt_tokens(backbone.tokenizer, talk))
     assert start.kept is not None
     wrong = tuple(Layer(10 * layer.keys, -10 * layer.values) for layer in start.kept.models[0])
-    agent.memory.hold([Kept(start.kept.ids, (wrong,))])
+    agent = replace(agent, memory=holding(Kept(start.kept.ids, (wrong,))))
     assert agent.reply([talk])[0] != alone(backbone, talk)
 
 

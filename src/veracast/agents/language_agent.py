@@ -1,7 +1,7 @@
 """A causal language model as an agent: many conversations answered side by side, greedily, each by its own likeliest tokens.
 
-Prompts are sorted by length and decoded in batches (agents/logits.py); a beginning that all of them share is read once. The same conversation gets the same reply whatever stands beside it, but for
-the last bits of the sums.
+Prompts are decoded in batches, sorted by what is left to read of them (agents/logits.py); a beginning that all of them share is read once. The same
+conversation gets the same reply whatever stands beside it, but for the last bits of the sums.
 """
 
 from __future__ import annotations

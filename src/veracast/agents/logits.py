@@ -2,7 +2,8 @@
 one model or several in step.
 
     prompt ids, reply ids -> one forward pass, padded on the left -> log-probabilities before each reply token, by row
-    prompt ids -> token by token, key/value cache, every model fed the same tokens -> reply ids and a figure for each
+    prompt ids -> what was not read yet (prefixes.py), then token by token, key/value cache, every model fed the same
+      tokens -> reply ids and a figure for each
 
 Only the logits of reply tokens are asked for, a batch holds at most POSITIONS of them, and what leaves is (tokens,) a
 row: memory is bounded by a batch, whatever the number of rows. A row's figures do not depend on what stands beside it,
@@ -19,7 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from veracast.agents.prefixes import Kept, Memory, Start, kept_row, resumed, starts
+from veracast.agents.prefixes import Memory, Start, kept_row, resumed, starts
 from veracast.models.graph_language import cache_keyword
 
 POSITIONS = 4_096
@@ -74,15 +75,13 @@ def decode(models: Sequence[Any], prompts: Sequence[np.ndarray], pick: Pick, *, 
     begun = dict(zip(fitting, starts(models, [prompts[k] for k in fitting], memory), strict=True))
     order = sorted(fitting, key=lambda k: len(prompts[k]) - begun[k].tokens)
     found = [Reply(np.zeros(0, dtype=np.int64), np.zeros(0)) for _ in prompts]
-    kept: list[Kept] = []
     for low in range(0, len(order), batch):
         which = order[low : low + batch]
-        rows = _Rows(models, [prompts[k] for k in which], [begun[k] for k in which], eos=eos, keep=memory is not None)
+        rows = _Rows(models, [prompts[k] for k in which], [begun[k] for k in which], eos=eos, memory=memory)
         for k, reply in zip(which, rows.replies(pick, max_new), strict=True):
             found[k] = reply
-        kept += rows.kept
     if memory is not None:
-        memory.hold(kept)
+        memory.turn()
     return found
 
 
@@ -92,17 +91,16 @@ def greedy(model: Any, tokenizer: Any, prompts: Sequence[np.ndarray], *, max_new
 
 
 class _Rows:
-    """A batch being decoded; rows leave it as they end. kept: what was read of those that have left, where that is asked for."""
+    """A batch being decoded; rows leave it as they end, and what was read of them goes into the memory."""
 
-    def __init__(self, models: Sequence[Any], prompts: Sequence[np.ndarray], begun: Sequence[Start], *, eos: int, keep: bool) -> None:  # fmt: skip
-        self.models, self.prompts, self.eos, self.keep = models, prompts, eos, keep
+    def __init__(self, models: Sequence[Any], prompts: Sequence[np.ndarray], begun: Sequence[Start], *, eos: int, memory: Memory | None) -> None:  # fmt: skip
+        self.models, self.prompts, self.eos, self.memory = models, prompts, eos, memory
         self.caches, past = resumed(begun, len(models))
         self.ids, mask, _ = _left_padded([prompt[one.tokens :] for prompt, one in zip(prompts, begun, strict=True)], pad=eos)  # fmt: skip
         self.mask = torch.cat([past, mask], dim=1)
         self.place = (self.mask.cumsum(dim=1) - 1).clamp(min=0)[:, past.shape[1] :]
         self.alive = list(range(len(prompts)))
         self.said: list[list[tuple[int, float]]] = [[] for _ in prompts]
-        self.kept: list[Kept] = []
 
     def replies(self, pick: Pick, max_new: int) -> list[Reply]:
         """One for each prompt."""
@@ -130,16 +128,19 @@ class _Rows:
         """Rows that do not go on."""
         if bool(going.all()):
             return
-        for row in torch.flatten(torch.nonzero(~going)).tolist() if self.keep else []:
-            k = self.alive[row]
-            read = np.concatenate([self.prompts[k], [token for token, _ in self.said[k][:-1]]]).astype(np.int64)
-            self.kept.append(kept_row(self.caches, row, self.mask[row], read))
+        if self.memory is not None:
+            for row in torch.flatten(torch.nonzero(~going)).tolist():
+                self.memory.add(kept_row(self.caches, row, self.mask[row], self._read(self.alive[row])))
         left = torch.flatten(torch.nonzero(going))
         self.alive = [self.alive[int(k)] for k in left]
         if self.alive:
             for cache in self.caches:
                 cache.batch_select_indices(left)
             self.mask, self.place = self.mask[left], self.place[left]
+
+    def _read(self, k: int) -> np.ndarray:
+        """Tokens of a row that the models have read: all but the last one that was said."""
+        return np.concatenate([self.prompts[k], [token for token, _ in self.said[k][:-1]]]).astype(np.int64)
 
     def _go_on(self, chosen: Int[Tensor, " rows"]) -> None:
         """Say a token in every row."""

@@ -52,19 +52,26 @@ class Start(NamedTuple):
 
 
 class Memory:
-    """Rows that the last call of `decode` read, up to most_bytes; twice that while the next one runs.
+    """Rows that the last call of `decode` read, up to most_bytes of keys and values; while the next one runs, up to twice that.
 
     What is held is of the models and weights that read it: use a new one for others, and once they are trained further.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
-        self.most_bytes = most_bytes
-        self.hold([])
+        self.most_bytes, self._left = most_bytes, most_bytes
+        self._rows: list[Kept] = []
+        self._coming: list[Kept] = []
+        self.turn()
 
-    def hold(self, rows: Sequence[Kept]) -> None:
-        """These rows in place of all others, as many of the first as fit."""
-        fitting = np.cumsum([row.size for row in rows]) <= self.most_bytes
-        self._rows = [row for row, fits in zip(rows, fitting, strict=True) if fits]
+    def add(self, row: Kept) -> None:
+        """A row for the next call, where there is still room for it."""
+        if row.size <= self._left:
+            self._coming.append(row)
+            self._left -= row.size
+
+    def turn(self) -> None:
+        """The rows that were added in place of all others."""
+        self._rows, self._coming, self._left = self._coming, [], self.most_bytes
         self._ids = np.full((len(self._rows), max((len(row.ids) for row in self._rows), default=0)), -1)
         for k, row in enumerate(self._rows):
             self._ids[k, : len(row.ids)] = row.ids
