@@ -66,10 +66,10 @@ def load_backbone(
     read from disk; a large model is never there in fp32 when it will be held in bf16.
     """
     words: Any
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the one that people see
     if name == TINY:
         words = load_tokenizer(tokenizer) if tokenizer is not None else train_tokenizer(texts)
         return Backbone(TINY, tiny_llama(words, seed=seed), words, from_scratch=True)
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # ours is the one that people see
     place = str(pulled(SMOLLM2)) if name == SMOLLM2 else name
     try:
         config = AutoConfig.from_pretrained(place)
