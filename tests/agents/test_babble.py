@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from veracast.agents.babble import babble, echo, noisy
+from veracast.agents.babble import babble, echo, noisy, pieces_of
 from veracast.agents.data_contest import SIMULATORS, simulator_of
 from veracast.agents.plant import plant
 from veracast.core.seeds import stream
+from veracast.models.tokenizer import train_tokenizer
 
 
 def test_babble_comes_from_the_generator_alone_and_breaks_no_world() -> None:
@@ -22,6 +23,16 @@ def test_babble_comes_from_the_generator_alone_and_breaks_no_world() -> None:
     assert all(one == " ".join(one.split(" ")) and 1 <= len(one.split(" ")) <= 5 for one in every)
     letters = "abcdefghijklmnopqrstuvwxyz"
     assert set(letters + letters.upper() + "0123456789._-()") <= set("".join(every))
+
+
+def test_pieces_are_what_tokens_stand_for_and_words_are_made_of_them() -> None:
+    tokenizer = train_tokenizer(["report repeat the report / again"] * 3)
+    pieces = pieces_of(tokenizer)
+    assert {"report", "a", "é"} - set(pieces) == {"é"}  # two bytes that were never joined
+    assert not {"/", "<|im_end|>", ""} & set(pieces)
+    rng = np.random.default_rng(0)
+    whole = {word for _ in range(400) for word in babble(rng, ["re", "port"]).split() if set(word) <= set("report")}
+    assert {"report", "portre", "rere"} <= whole
 
 
 @pytest.mark.parametrize("name", SIMULATORS)

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import polars as pl
 
-from veracast.agents.babble import echo, noisy
+from veracast.agents.babble import echo, noisy, pieces_of
 from veracast.agents.plant import plant
 from veracast.agents.simulator import Simulator, Split
 from veracast.agents.tune import TuneConfig, tune
@@ -46,7 +46,7 @@ class BaseConfig:
     episodes: int = 6_000
     held: int = 200
     noisy: float = 0.3
-    echoes: float = 0.2
+    echoes: float = 1.0
     loop: LoopConfig = LoopConfig(epochs=4, batch_size=8, micro_batch=8, lr=3e-3)
     babbled: LoopConfig = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3)
 
@@ -69,7 +69,7 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
     clean, held = _clean(simulator, "train", config.episodes), _clean(simulator, "test", config.held)
     fresh, training = _fresh(clean[:VOCABULARY_ROWS], seed), place.with_name(f"{place.name}.training")
     curves = []
-    for stage, rows, kept, loop in (("base", clean, held, config.loop), ("babble", with_babble(clean, simulator, config, seed=seed), [], config.babbled)):  # fmt: skip
+    for stage, rows, kept, loop in (("base", clean, held, config.loop), ("babble", with_babble(clean, simulator, config, pieces_of(fresh.tokenizer), seed=seed), [], config.babbled)):  # fmt: skip
         settings = TuneConfig("full", loop=loop, counted="all", precision="auto")
         found = tune(fresh.model, fresh.tokenizer, rows, kept, settings, folder=training, seed=seed, progress=progress, stage=stage)  # fmt: skip
         curves.append(found.fitted.curve)
@@ -85,15 +85,15 @@ def trained_base(simulator: Simulator, config: BaseConfig, work: Path, *, seed: 
     return place
 
 
-def with_babble(clean: Sequence[tuple[Turn, ...]], simulator: Simulator, config: BaseConfig, *, seed: int) -> list[tuple[Turn, ...]]:  # fmt: skip
+def with_babble(clean: Sequence[tuple[Turn, ...]], simulator: Simulator, config: BaseConfig, pieces: Sequence[str], *, seed: int) -> list[tuple[Turn, ...]]:  # fmt: skip
     """The clean episodes, a share of them with words that mean nothing in request or observation by turns, then echoes."""
     rows = list(clean)
     rng = stream(seed, "agents", "base", simulator.name)
     tasks = simulator.tasks("train", len(rows), seed=BASE_SEED)
     chosen = rng.choice(len(rows), round(config.noisy * len(rows)), replace=False)
     for k, row in enumerate(chosen.tolist()):
-        rows[row] = noisy(simulator, tasks[row], "active" if k % 2 else "passive", rng)
-    return [*rows, *(echo(rng) for _ in range(round(config.echoes * len(clean))))]
+        rows[row] = noisy(simulator, tasks[row], "active" if k % 2 else "passive", rng, pieces)
+    return [*rows, *(echo(rng, pieces) for _ in range(round(config.echoes * len(clean))))]
 
 
 def _clean(simulator: Simulator, split: Split, count: int) -> list[tuple[Turn, ...]]:

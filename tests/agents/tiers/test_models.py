@@ -79,7 +79,7 @@ def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work:
 def test_a_base_is_trained_once_and_named_by_its_settings(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shell = simulator_of("shell")
     place = trained_base(shell, SMALL.base, work)
-    assert json.loads((place / "base.json").read_text(encoding="utf-8"))["steps"] == 3  # 8 rows, then 8 and two echoes
+    assert json.loads((place / "base.json").read_text(encoding="utf-8"))["steps"] == 3  # 8 rows, then 8 and 8 echoes
     assert base_folder(shell, replace(SMALL.base, episodes=9), work) != place
     assert base_folder(shell, replace(SMALL.base, loop=replace(LOOP, threads=2)), work) == place  # decides nothing
     monkeypatch.setattr("veracast.agents.bases.tune", lambda *a, **k: pytest.fail("trained again"))
