@@ -65,6 +65,7 @@ class LoopConfig:
     lr: float = 1e-3
     warmup_share: float = 0.05
     weight_decay: float = 0.0
+    beta2: float = 0.999  # of AdamW; its beta1 is .9
     clip_norm: float = 1.0
     evaluate_every: int = 0
     patience: int = 0  # evaluations without a better validation loss; 0 = never stop early
@@ -149,7 +150,7 @@ class _Run:
         self.per_epoch = max(1, math.ceil(rows / config.batch_size))
         self.total = self.per_epoch * config.epochs
         self.best = snapshot(self.parameters)
-        self.optimizer = torch.optim.AdamW(decay_groups(self.parameters, config.weight_decay), lr=config.lr)
+        self.optimizer = torch.optim.AdamW(decay_groups(self.parameters, config.weight_decay), lr=config.lr, betas=(0.9, config.beta2))  # fmt: skip
 
     def go(self, advance: Any) -> None:
         """All steps that are left, then the best weights."""
