@@ -99,6 +99,31 @@ def test_first_step_is_adamw_on_the_weighted_mean(tmp_path: Path) -> None:
     assert found.curve.filter(split="train")["loss"][0] == pytest.approx(mean.item(), rel=1e-6)
 
 
+def test_the_second_moment_has_the_pace_of_the_config(tmp_path: Path) -> None:
+    """Two steps of AdamW by hand, on gradients of 1 and 3."""
+    seen: list[float] = []
+
+    class Slope:
+        def loss(self, net: nn.Module, rows: np.ndarray) -> LossSum:
+            seen.append(1.0 + 2.0 * float(rows[0]))
+            return LossSum(net(torch.tensor([[seen[-1]]])).sum(), 1.0)
+
+        def validation_loss(self, net: nn.Module) -> float:
+            return float("nan")
+
+    net = nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        net.weight.fill_(1.0)
+    config = LoopConfig(epochs=1, batch_size=1, micro_batch=1, lr=0.1, warmup_share=0.0, clip_norm=1e9, beta2=0.5)
+    found = fit(net, Slope(), 2, config, folder=tmp_path, stage="s", seed=0)
+    weight, first, second = 1.0, 0.0, 0.0
+    for step, (grad, lr) in enumerate(zip(seen, found.curve["lr"].to_list(), strict=False), 1):
+        first, second = 0.9 * first + 0.1 * grad, 0.5 * second + 0.5 * grad**2
+        weight -= lr * (first / (1 - 0.9**step)) / ((second / (1 - 0.5**step)) ** 0.5 + 1e-8)
+    assert sorted(seen) == [1.0, 3.0]
+    assert net.weight.item() == pytest.approx(weight, abs=1e-6)
+
+
 @pytest.mark.parametrize("micro", [1, 7, 16])
 def test_accumulation_equals_the_whole_batch(tmp_path: Path, micro: int) -> None:
     whole, parts = model(), model()
