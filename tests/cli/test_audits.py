@@ -13,13 +13,16 @@ from veracast.cli.main import app
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize(("name", "first"), [("images", "Which images"), ("agent-data", "Which rows")])
+@pytest.mark.parametrize(
+    ("name", "first"), [("images", "Which images"), ("agent-data", "Which rows"), ("agent-model", "Whether an adapter")]
+)
 def test_an_audit_says_its_exit_codes_in_its_help(name: str, first: str) -> None:
     told = " ".join(RUNNER.invoke(app, ["audit", name, "--help"]).output.split())
     assert first in told
     assert all(f" {code}" in told.partition("Exit codes:")[2] for code in ("0 nothing found", "3 a ", "4 not measured"))
 
-
+    ("name", "words"),
+    [("images", "missing: no such file"), ("agent-data", "missing: is no file"), ("agent-model", "missing: has no model")],
 @pytest.mark.parametrize(
     ("name", "words"), [("images", "missing: no such file"), ("agent-data", "missing: is no file")]
 )

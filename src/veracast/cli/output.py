@@ -27,7 +27,12 @@ if TYPE_CHECKING:
 IN_PROCESSES = ("train",)
 """Recipes that share their work under torchrun; another one would be done as often as there are processes."""
 _POISON = ("torch", "safetensors", "jaxtyping", "sklearn")
-EXTRAS = {"audit_images": ("poison", _POISON), "bench_poison": ("poison,bench", (*_POISON, "art"))}
+_AGENTS = ("torch", "safetensors", "jaxtyping", "transformers", "peft")
+EXTRAS = {
+    "audit_images": ("poison", _POISON),
+    "audit_agent_model": ("agents", _AGENTS),
+    "bench_poison": ("poison,bench", (*_POISON, "art")),
+}
 """Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0
 _EXITS = {"ok": EXIT_OK, "findings": EXIT_FINDINGS, "not_measured": EXIT_NOT_MEASURED, "failed": EXIT_BUG}
