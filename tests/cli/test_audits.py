@@ -21,10 +21,14 @@ def test_an_audit_says_its_exit_codes_in_its_help(name: str, first: str) -> None
     assert first in told
     assert all(f" {code}" in told.partition("Exit codes:")[2] for code in ("0 nothing found", "3 a ", "4 not measured"))
 
-    ("name", "words"),
-    [("images", "missing: no such file"), ("agent-data", "missing: is no file"), ("agent-model", "missing: has no model")],
+
 @pytest.mark.parametrize(
-    ("name", "words"), [("images", "missing: no such file"), ("agent-data", "missing: is no file")]
+    ("name", "words"),
+    [
+        ("images", "missing: no such file"),
+        ("agent-data", "missing: is no file"),
+        ("agent-model", "missing: has no model.safetensors"),
+    ],
 )
 def test_a_source_that_is_not_there_ends_with_2_and_is_named(name: str, words: str, tmp_path: Path) -> None:
     done = RUNNER.invoke(app, ["audit", name, str(tmp_path / "missing"), "--quiet", "--out", str(tmp_path / "out")])
