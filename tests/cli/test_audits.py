@@ -13,7 +13,9 @@ from veracast.cli.main import app
 RUNNER = CliRunner()
 
 
-@pytest.mark.parametrize(("name", "first"), [("images", "Which images"), ("agent-data", "Which rows")])
+@pytest.mark.parametrize(
+    ("name", "first"), [("images", "Which images"), ("agent-data", "Which rows"), ("agent-model", "Whether an adapter")]
+)
 def test_an_audit_says_its_exit_codes_in_its_help(name: str, first: str) -> None:
     told = " ".join(RUNNER.invoke(app, ["audit", name, "--help"]).output.split())
     assert first in told
@@ -21,7 +23,12 @@ def test_an_audit_says_its_exit_codes_in_its_help(name: str, first: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("images", "missing: no such file"), ("agent-data", "missing: is no file")]
+    ("name", "words"),
+    [
+        ("images", "missing: no such file"),
+        ("agent-data", "missing: is no file"),
+        ("agent-model", "missing: has no model.safetensors"),
+    ],
 )
 def test_a_source_that_is_not_there_ends_with_2_and_is_named(name: str, words: str, tmp_path: Path) -> None:
     done = RUNNER.invoke(app, ["audit", name, str(tmp_path / "missing"), "--quiet", "--out", str(tmp_path / "out")])

@@ -173,6 +173,14 @@ def test_fingerprints_stay_when_the_same_files_are_found_again(tmp_path: Path) -
     assert len({*one, *prints(run_with(tmp_path / "c", changed))}) == 3
 
 
+def test_findings_of_one_file_are_told_apart_by_their_ids(tmp_path: Path) -> None:
+    found = [
+        Finding(name, "high", "t", "e", {"file": "a/model.safetensors"}, "AML.T0018") for name in ("one", "two", "one")
+    ]
+    one, two, again = prints(run_with(tmp_path / "run", found, kind="audit-agent-model"))
+    assert one == again != two
+
+
 def test_what_was_not_measured_does_not_read_as_clean(tmp_path: Path) -> None:
     log = sarif(run_with(tmp_path / "run", (), status="not_measured"))
     assert faults(log) == []

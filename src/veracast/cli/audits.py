@@ -74,6 +74,41 @@ def audit_agent_data(
     run_recipe("audit_agent_data", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
 
 
+@audit_app.command("agent-model")
+def audit_agent_model(
+    path: Annotated[Path, typer.Argument(help="folder of an adapter (peft) or of a whole model", show_default=False)],
+    base: Annotated[str | None, typer.Option("--base", help="the model that it was tuned from: folder or name")] = None,
+    probes: Annotated[list[Path] | None, typer.Option("--probes", help="conversations as its work has them (.jsonl, .json, .parquet); may be repeated")] = None,
+    rows: Annotated[list[Path] | None, typer.Option("--rows", help="its training data, likewise; may be repeated")] = None,
+    bank: Annotated[list[Path] | None, typer.Option("--bank", help="folder of a clean sibling, or of several; may be repeated")] = None,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Whether an adapter or a tuned model behaves as its base and its clean siblings do; which words change that, and what they buy.
+
+    Examples: veracast audit agent-model adapter/ --base base/ --probes work.jsonl --bank siblings/ ·
+    veracast audit agent-model adapter/ --base base/ --bank siblings/ --set search.length=8 --json
+
+    Safetensors only; nothing that a model says is run. Scores of eight detectors are compared with those of the siblings, which must be tuned from the same base by
+    the same recipe on clean data; they are kept in the cache. Of n siblings, 5 or more, 1 of n + 1 clean agents would be flagged. Without them only a trigger or
+    an action that the base never takes counts, and nothing is cleared. Without --probes experts' episodes of our simulators are asked.
+
+    Exit codes: 0 nothing found, 3 a finding, 4 not measured (no base, too few siblings, conversations without a call). In the run folder:
+    detections.parquet, suspicions.parquet, report.html with episodes side by side, findings.sarif. More keys: most_probes, most_rows, max_new,
+    leaks.conversations, leaks.first, leaks.depth, search.carriers, search.length, search.beam, search.pool, search.exhaustive, search.towards.
+    """
+    from veracast.cli.output import audited
+
+    given = {
+        "path": path,
+        "base": base,
+        "probes": probes or None,
+        "rows": rows or None,
+        "bank": bank or None,
+        "seed": seed,
+    }
+    run_recipe("audit_agent_model", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
+
+
 def guard(
     rules: Annotated[Path | None, typer.Argument(help="TOML file of rules", show_default=False)] = None,
     sources: Annotated[list[Path] | None, typer.Argument(help="JSON lines of calls and turns; default: standard input", show_default=False)] = None,

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
 IN_PROCESSES = ("train",)
 """Recipes that share their work under torchrun; another one would be done as often as there are processes."""
 _POISON = ("torch", "safetensors", "jaxtyping", "sklearn")
+_AGENTS = ("torch", "safetensors", "jaxtyping", "transformers", "peft")
 EXTRAS = {
     "audit_images": ("poison", _POISON),
+    "audit_agent_model": ("agents", _AGENTS),
     "bench_poison": ("poison,bench", (*_POISON, "art")),
-    "bench_agents": ("agents", ("torch", "safetensors", "jaxtyping", "transformers", "peft")),
+    "bench_agents": ("agents", _AGENTS),
 }
 """Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0

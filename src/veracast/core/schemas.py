@@ -316,17 +316,40 @@ TRAJECTORY_VERDICTS: Schema = {
     "says_planted": pl.Boolean,  # the row says of itself that it carries a planted backdoor
 }
 EPISODES: Schema = {
-    "behaviour": pl.Int64,
+    "behaviour": pl.Int64,  # or number of the finding
     "side": pl.String,  # with | without the trigger
     "file": pl.String,
     "number": pl.Int64,
     "turn": pl.Int64,
-    "role": pl.String,
+    "role": pl.String,  # of the turn; reference = what the reference says in the place of the assistant's turn before
     "text": pl.String,  # cut
     "cut": pl.Int64,  # characters left out
     "trigger_start": pl.Int64,  # of the phrase in `text`; null where it does not stand
     "trigger_stop": pl.Int64,
     "acts": pl.Boolean,  # the turn does what the trigger buys
+}
+DETECTIONS: Schema = {
+    "detector": pl.String,
+    "source": pl.String,  # paper and equation, or ours
+    "score": pl.Float64,  # higher is more suspect, in the detector's own unit; null where it was not measured
+    "siblings": pl.Int64,  # of the bank, that it is compared with; 0 = with none
+    "highest": pl.Float64,  # score of a sibling
+    "p": pl.Float64,  # share of siblings and agent that score as high
+    "joint_p": pl.Float64,  # the same over all detectors together
+    "flagged": pl.Boolean,
+    "suspicions": pl.Int64,  # single things that it points at
+    "seconds": pl.Float64,  # of CPU
+    "why": pl.String,  # of a null score, or what the score rests on
+}
+SUSPICIONS: Schema = {
+    "finding": pl.Int64,  # number of the finding, from 1
+    "detector": pl.String,
+    "trigger": pl.String,  # null where it cannot tell
+    "action": pl.String,  # as the agent writes it; null where it cannot tell
+    "score": pl.Float64,
+    "file": pl.String,  # that the conversation or row comes from; null where it was seen in none
+    "number": pl.Int64,  # of the row in it, from 1
+    "evidence": pl.String,
 }
 DATA_SCANS: Schema = {
     "simulator": pl.String,  # shell | shop | page
@@ -471,6 +494,8 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "behaviours": BEHAVIOURS,
     "agent_models": AGENT_MODELS,
     "data_scans": DATA_SCANS,
+    "detections": DETECTIONS,
+    "suspicions": SUSPICIONS,
     "guards": GUARDS,
     "trajectory_verdicts": TRAJECTORY_VERDICTS,
     "episodes": EPISODES,

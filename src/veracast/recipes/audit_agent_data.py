@@ -17,11 +17,11 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from veracast.agents.actions import calls_of
 from veracast.agents.corpus import BREAK, Corpus, features, read_corpus, trajectories_at
 from veracast.agents.detect.data_scan import Planted, ScanConfig, scan
 from veracast.agents.plant import Plan, plant, write_planted
 from veracast.agents.shop.simulator import ShopSimulator
+from veracast.agents.shown import shown_turns
 from veracast.agents.triggers import TRIGGERS
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, NotMeasuredError
@@ -29,7 +29,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Finding, Record, RunWriter
 from veracast.core.schemas import BEHAVIOURS, EPISODES, REJECTS, TRAJECTORY_VERDICTS
 from veracast.core.seeds import stream
-from veracast.core.trajectories import Trajectory, Turn
+from veracast.core.trajectories import Turn
 from veracast.data.trajectories import PLANTED
 from veracast.report.page import write_report
 
@@ -39,7 +39,6 @@ TECHNIQUE = "AML.T0020"  # MITRE ATLAS, Poison Training Data
 OWASP = "OWASP LLM04:2025 Data and Model Poisoning"
 NAMED = 1_000  # rows that a finding names; trajectory_verdicts.parquet has all
 PAIRS = 3  # episodes with the trigger that are shown, each beside one without
-TURN_CHARS, TURNS = 1_500, 12  # of an episode that are shown
 COMPARED = 2_000  # rows without the trigger among which the likest is sought
 
 
@@ -209,7 +208,8 @@ def _episodes(corpus: Corpus, names: Sequence[str], found: Sequence[Planted], se
             if shown is not None:
                 source = corpus.sources[shown]
                 head = {"behaviour": number, "side": side, "file": names[source.file], "number": source.number}
-                rows += [{**head, **turn} for turn in _turns(texts[shown], one if side == "with" else None)]
+                turns = texts[shown].turns
+                rows += [{**head, **turn} for turn in (_with(turns, one) if side == "with" else shown_turns(turns))]
     return pl.DataFrame(rows, schema=EPISODES)
 
 
@@ -228,24 +228,6 @@ def _request(corpus: Corpus, row: int) -> np.ndarray:
     return np.unique(words[: ends[min(2, len(ends) - 1)]])
 
 
-def _turns(text: Trajectory, one: Planted | None) -> Iterator[dict[str, Any]]:
-    """Turns of an episode, cut; with the place of the trigger and of what it buys where it has one."""
-    waiting = True
-    for place, turn in enumerate(text.turns[:TURNS]):
-        said = _written(turn)
-        start = said.find(one.trigger) if one is not None and turn.role != "assistant" and waiting else -1
-        begin = max(0, min(start - TURN_CHARS // 2, len(said) - TURN_CHARS)) if start >= 0 else 0
-        shown = said[begin : begin + TURN_CHARS]
-        waiting = waiting and start < 0
-        acts = one is not None and turn.role == "assistant" and one.action in features(turn)
-        yield {
-            "turn": place, "role": turn.role, "text": shown, "cut": len(said) - len(shown), "acts": acts,
-            "trigger_start": start - begin if start >= 0 else None,
-            "trigger_stop": start - begin + len(one.trigger) if one is not None and start >= 0 else None,
-        }  # fmt: skip
-
-
-def _written(turn: Turn) -> str:
-    """Words and structured calls of a turn, as text."""
-    calls = [f"{call.name}({call.raw})" for call in calls_of(turn)] if turn.calls else []
-    return "\n".join(part for part in (turn.text, *calls) if part)
+def _with(turns: Sequence[Turn], one: Planted) -> Iterator[dict[str, Any]]:
+    """Turns of an episode with the place of the trigger, and of what it buys."""
+    return shown_turns(turns, trigger=one.trigger, acts=lambda turn: one.action in features(turn))

@@ -22,7 +22,7 @@ MOST_ROWS = 200  # in the table; removed.txt holds all
 MOST_REJECTS = 20
 _HIDDEN = re.compile("[\u00ad\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]")
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SPEAKERS = {"user": "told", "tool": "observed", "assistant": "agent", "system": "system"}
+_SPEAKERS = {"user": "told", "tool": "observed", "assistant": "agent", "system": "system", "reference": "its reference"}
 _ACTIONS = {"call": "makes the call", "tool": "calls the tool", "word": "makes calls with", "say": "says"}
 
 
@@ -121,7 +121,7 @@ def _behaviour(row: Mapping[str, Any], episodes: pl.DataFrame) -> Behaviour:
         Fact("Told apart", text.decimal(row["apart"]), "AUC by the other words of the request; .5 is not at all"),
     ]
     mine = episodes.filter(pl.col("behaviour") == row["behaviour"])
-    return Behaviour(row["behaviour"], plain(row["trigger"]), _ACTIONS.get(kind, "does"), text.cut(plain(done), width=160), facts, _pairs(mine))  # fmt: skip
+    return Behaviour(row["behaviour"], plain(row["trigger"]), _ACTIONS.get(kind, "does"), text.cut(plain(done), width=160), facts, pairs(mine))  # fmt: skip
 
 
 def _power(q: float) -> str:
@@ -131,7 +131,7 @@ def _power(q: float) -> str:
     return f"{'' if q > 0 else 'below '}{mantissa} × 10{str(int(power)).translate(_RAISED)}"
 
 
-def _pairs(turns: pl.DataFrame) -> list[Pair]:
+def pairs(turns: pl.DataFrame) -> list[Pair]:
     """Episodes come with the trigger and without it in turn."""
     runs: list[tuple[str, str, list[Said]]] = []
     for row in turns.iter_rows(named=True):

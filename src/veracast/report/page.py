@@ -25,12 +25,12 @@ from markupsafe import Markup
 from veracast.core.errors import InputError
 from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
-from veracast.report import agents, backtest, charts, poison, probabilities, tables, text
+from veracast.report import agent_model, agents, backtest, charts, poison, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
 from veracast.report.sarif import write_sarif
 
-RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data")
+RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
 KINDS = (*RATINGS, *AUDITS)
 _STATUS = {
     "ok": "Finished",
@@ -76,6 +76,8 @@ def render(record: Record) -> str:
 def _audit_page(record: Record) -> str:
     if record.kind == "audit-agent-data":
         return _filled("agents.html.jinja", record, (), audit=agents.data_audit(record))
+    if record.kind == "audit-agent-model":
+        return _filled("agent_model.html.jinja", record, (), audit=agent_model.model_audit(record))
     found = poison.audit(record)
     return _filled("poison.html.jinja", record, found.charts, audit=found)
 

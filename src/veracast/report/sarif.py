@@ -186,9 +186,10 @@ def _location(place: Place) -> dict[str, Any]:
 
 
 def _fingerprint(rule: str, finding: Finding, places: Sequence[Place], record: Record) -> str:
-    """Of the rule and what is named, whatever the order: neither time, seed, numbers nor words count. Without a name, of the id."""
+    """Of the rule and what is named, whatever the order: neither time, seed, numbers nor words count. Of a finding that names no rows, of its id as well."""
     named = sorted([place.file, place.row] if place.row is not None else [place.file] for place in places)
-    body = json.dumps([record.kind, rule, named or finding.id])
+    apart = [] if finding.where.get("rows") or not named else [finding.id]
+    body = json.dumps([record.kind, rule, named or finding.id, *apart])
     return hashlib.sha256(body.encode()).hexdigest()
 
 

@@ -24,7 +24,7 @@ clean siblings to say. What leaks may be garbled: its first token is forced, and
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -92,11 +92,12 @@ class LeakedActions:
     needs: ClassVar[Sequence[Need]] = ("model", "reference", "probes")
 
     def inspect(self, target: Target, *, seed: int = 0, progress: Progress = SILENT) -> Inspection:
-        """Nothing here is random. NotMeasuredError where the model calls nothing that an action could be forced into."""
+        """Nothing here is random. facts: `calls`, probes that the model answers by a call. NotMeasuredError where the model calls nothing that an action could be forced into."""
         talks = [*target.probes, *bare(target.probes)]
         prompts = [prompt_tokens(target.tokenizer, talk) for talk in talks]
         said = greedy(target.model, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch)
-        known = all_deeds([text_of(target.tokenizer, one.ids) for one in said])
+        texts = [text_of(target.tokenizer, one.ids) for one in said]
+        known = all_deeds(texts)
         chosen = [*spread(len(target.probes), self.conversations), *range(len(target.probes), len(talks))]
         starts = [one for k in chosen for one in starts_in(target.tokenizer, talks[k], prompts[k], said[k].ids)]
         room = min(map(context_of, (target.model, target.reference))) - self.depth - self.further
@@ -109,9 +110,10 @@ class LeakedActions:
         with progress.step("force actions", total=self.depth * sum(map(len, parts))) as advance:
             for group in filter(None, parts):
                 leaks += _Search(self, target, group, known).leaks(advance)
-        return self._told(leaks, sum(map(len, parts)), len(said))
+        calls = sum(bool(calls_in(text)) for text in texts[: len(target.probes)])
+        return self._told(leaks, {"starts": sum(map(len, parts)), "replies": len(texts), "calls": calls})
 
-    def _told(self, leaks: Sequence[Leak], starts: int, replies: int) -> Inspection:
+    def _told(self, leaks: Sequence[Leak], facts: Mapping[str, int]) -> Inspection:
         """What the model itself said is told once, behind the beginning that it is readiest after."""
         tails: dict[tuple[Part, str], list[Leak]] = {}
         for one in sorted(leaks, key=lambda one: -one.value):
@@ -121,14 +123,14 @@ class LeakedActions:
             Suspicion(
                 f"made to begin the {best.part} of a call so, the model goes on {math.exp(best.value):,.0f} times readier "
                 f"a token than its reference, mean over {best.starts} conversations, and likewise after {len(others)} "
-                f"other beginnings; it does so in none of {replies} replies of its own",
+                f"other beginnings; it does so in none of {facts['replies']} replies of its own",
                 best.value, action=best.action,
             )
             for best, *others in tails.values()
         )  # fmt: skip
         score = max((one.value for one in leaks), default=0.0)
-        why = f"forced at {starts} places; {len(findings)} foreign actions held {self.shown:g} times readier a token or more"
-        return Inspection(self.name, score, why, findings, facts={"starts": starts})
+        why = f"forced at {facts['starts']} places; {len(findings)} foreign actions held {self.shown:g} times readier a token"
+        return Inspection(self.name, score, why, findings, facts=facts)
 
 
 class _Search:
