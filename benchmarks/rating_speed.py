@@ -144,6 +144,7 @@ def differences(expected: torch.Tensor, found: torch.Tensor) -> dict[str, float]
     levels = [p @ torch.arange(float(LEVELS)) for p in probs]
     return {
         "hidden": float((found - expected).norm() / expected.norm()),
+        "hidden_of_spread": float((found - expected).norm() / (expected - expected.mean(dim=0)).norm()),
         "least_cosine": float(torch.nn.functional.cosine_similarity(expected, found).min()),
         "largest_level": float((levels[0] - levels[1]).abs().max()),
         "spread_of_levels": float(levels[0].max() - levels[0].min()),
@@ -164,7 +165,7 @@ def print_language(found: Mapping[str, Any]) -> None:
             sides.append(f"{own:8.2f} " + " ".join(f"{found['seconds'][loop][clock] / own:6.2f}" for loop in loops))
         print(f"  {way:15} " + "     ".join(sides))
     apart = found["bf16_difference"]
-    print(f"  bf16 moves hidden states by {apart['hidden']:.2%} (least cosine {apart['least_cosine']:.5f}), levels by {apart['largest_level']:.4f} at most, of a spread of {apart['spread_of_levels']:.2f}")  # fmt: skip
+    print(f"  bf16 moves hidden states by {apart['hidden']:.2%} (least cosine {apart['least_cosine']:.5f}), which is {apart['hidden_of_spread']:.1%} of how far prompts are apart, levels by {apart['largest_level']:.4f} at most, of a spread of {apart['spread_of_levels']:.2f}")  # fmt: skip
 
 
 def network(videos: int, folder: Path | None) -> dict[str, Any]:

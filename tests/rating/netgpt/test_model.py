@@ -25,7 +25,7 @@ from veracast.rating.netgpt.config import (
     Stage3Config,
 )
 from veracast.rating.netgpt.language import Share
-from veracast.rating.netgpt.model import NetGPT, load, outlooks, rating_in, see
+from veracast.rating.netgpt.model import Language, NetGPT, load, outlooks, rating_in, see
 from veracast.rating.netgpt.rows import rows_of
 from veracast.rating.netgpt.stage3 import Outlook
 from veracast.rating.netgpt.trainer import train
@@ -49,6 +49,15 @@ ALONE = replace(
 
 def trained(world: World, config: NetGPTConfig, folder: Path) -> NetGPT:
     return train(world.train, world.around, config, main="views", folder=folder, seed=0)
+
+
+def loud(language: Language) -> None:
+    """Heads that have much to say, all of it taken."""
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for head in language.stage.heads:
+            head.weight.normal_(std=0.2, generator=draw)
+    language.shares = {kind: Share(1.0, 1.0) for kind in ("cold", "observed")}
 
 
 def test_a_saved_model_says_the_same(world: World, tmp_path: Path) -> None:
@@ -147,10 +156,10 @@ def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -
 
 
 def test_in_bf16_the_language_model_alone_is_rounded(world: World, tmp_path: Path) -> None:
-    """bf16 moves hidden states by under 1 %, and what the head makes of them by under .02 of a level or of a ln count."""
+    """bf16 moves hidden states by 1 %, of prompts that differ by a few: by less than half of how far apart they are rated."""
     model = trained(world, ALONE, tmp_path)
     assert model.language is not None
-    model.language.shares = {kind: Share(1.0, 1.0) for kind in model.kinds}  # so that it is read
+    loud(model.language)
     seen, samples = see(model, world.around), world.test["cold"].head(24)
     plain, same = rating_in(model, "fp32"), outlooks(model, samples, "cold", seen)
     assert plain.language is not None and plain.language.reader is model.language.stage.reader
@@ -161,8 +170,8 @@ def test_in_bf16_the_language_model_alone_is_rounded(world: World, tmp_path: Pat
     found = outlooks(halved, samples, "cold", seen)
     assert torch.equal(found.base.main, same.base.main) and torch.equal(found.base.log_probs, same.base.log_probs)
     levels = [o.final.log_probs.exp() @ torch.arange(10.0) for o in (found, same)]
-    assert 0 < (levels[0] - levels[1]).abs().max() < 0.02
-    assert 0 < (found.final.main - same.final.main).abs().max() < 0.02
+    for near, exact in (levels, (found.final.main, same.final.main)):
+        assert 0 < (near - exact).abs().max() < 0.08 < 0.16 < exact.max() - exact.min()
 
 
 def test_a_model_without_a_language_model_rates_alike_in_every_precision() -> None:
