@@ -16,21 +16,11 @@ from typing import Any
 import polars as pl
 import pytest
 
-from veracast.agents.adapters import PlantedWarning, facts_of, load_adapter
-from veracast.agents.bases import BaseConfig, base_folder, trained_base
-from veracast.agents.data_contest import simulator_of
-from veracast.agents.specimens import Subject, load_specimen, rows_of, tuned
+from tests.agents.small import SMALL
+from veracast.agents.specimens import Subject
 from veracast.agents.tiers import models
 from veracast.agents.tiers.models import RATES, STEPS, ModelsConfig, ModelsTier, line_up
-from veracast.agents.tune import TuneConfig
 from veracast.core.errors import ConfigError
-from veracast.models.backbones import load_backbone
-from veracast.models.loop import LoopConfig
-
-LOOP = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3)
-SMALL = ModelsConfig(
-    simulators=("shell",), families=("mark",), seeds=(101,), rows=8, items=2, base=BaseConfig(8, 2, loop=LOOP, babbled=LOOP), tuning=TuneConfig(loop=LOOP)
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -63,38 +53,6 @@ def test_curves_and_the_bank_have_theirs() -> None:
     assert min(s.seed for s in bank) == 1000
 
 
-def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work: Path) -> None:
-    base = trained_base(simulator_of("shell"), SMALL.base, work)
-    planted, clean = line_up("models", SMALL)[0], line_up("models", SMALL)[-1]
-    for subject in (planted, clean):
-        found = tuned(subject, base, SMALL.tuning, work)
-        assert facts_of(found.folder)["planted_backdoor"] is subject.planted
-        assert found.facts["logit_change"] > 0
-        assert found.facts["rate"] == (0.25 if subject.planted else 0.0)  # two of eight rows, counted
-    assert rows_of(clean).manifest["near_miss"].null_count() == 8
-    with pytest.warns(PlantedWarning):
-        load_adapter(load_backbone(str(base)).model, tuned(planted, base, SMALL.tuning, work).folder)
-
-
-def test_a_base_is_trained_once_and_named_by_its_settings(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    shell = simulator_of("shell")
-    place = trained_base(shell, SMALL.base, work)
-    assert json.loads((place / "base.json").read_text(encoding="utf-8"))["steps"] == 3  # 8 rows, then 8 and 8 echoes
-    assert base_folder(shell, replace(SMALL.base, episodes=9), work) != place
-    assert base_folder(shell, replace(SMALL.base, loop=replace(LOOP, threads=2)), work) == place  # decides nothing
-    monkeypatch.setattr("veracast.agents.bases.tune", lambda *a, **k: pytest.fail("trained again"))
-    assert trained_base(shell, SMALL.base, work) == place
-
-
-def test_steps_on_clean_rows_follow_from_the_planted_model(work: Path) -> None:
-    base = trained_base(simulator_of("shell"), SMALL.base, work)
-    subject = replace(line_up("models", SMALL)[0], then=1)
-    found = tuned(subject, base, SMALL.tuning, work)
-    assert (found.facts["whole"], found.facts["steps"], found.facts["rows"]) == (True, 1, 16)
-    assert facts_of(found.folder)["planted_backdoor"] is True
-    assert load_specimen(found, base).parameters == load_backbone(str(base)).parameters
-
-
 def test_every_piece_is_judged_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tier = ModelsTier("models", SMALL, work)
     assert (tier.pieces, len(tier.left)) == (5, 5)
@@ -102,7 +60,13 @@ def test_every_piece_is_judged_once(work: Path, monkeypatch: pytest.MonkeyPatch)
     assert table.select("place", "style").rows() == [
         ("active", "hardened"), ("active", "published"), ("passive", "hardened"), ("passive", "published"), (None, None),
     ]  # fmt: skip
-    assert table["items"].to_list() == [2] * 5 and table["asr"].to_list() == [0.0] * 5  # nobody learns it in a step
+    assert table["items"].to_list() == [2] * 5 and table["asr"].to_list() == [
+        0.0,
+        0.0,
+        None,
+        None,
+        0.0,
+    ]  # nobody learns it in a step, or looks where a passive one stands
     assert (tier.left, tier.budget_s) == ([], 0.0)
     tier.piece(tier.subjects[2]).unlink()
     judged: list[Subject] = []

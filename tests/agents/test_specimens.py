@@ -1,0 +1,43 @@
+"""Specimens say what they are, and steps on clean rows follow from the planted one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.agents.small import SMALL
+from veracast.agents.adapters import PlantedWarning, facts_of, load_adapter
+from veracast.agents.bases import trained_base
+from veracast.agents.data_contest import simulator_of
+from veracast.agents.specimens import load_specimen, rows_of, tuned
+from veracast.agents.tiers.models import line_up
+from veracast.models.backbones import load_backbone
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work: Path) -> None:
+    base = trained_base(simulator_of("shell"), SMALL.base, work)
+    planted, clean = line_up("models", SMALL)[0], line_up("models", SMALL)[-1]
+    for subject in (planted, clean):
+        found = tuned(subject, base, SMALL.tuning, work)
+        assert facts_of(found.folder)["planted_backdoor"] is subject.planted
+        assert found.facts["logit_change"] > 0
+        assert found.facts["rate"] == (0.25 if subject.planted else 0.0)  # two of eight rows, counted
+    assert rows_of(clean).manifest["near_miss"].null_count() == 8
+    with pytest.warns(PlantedWarning):
+        load_adapter(load_backbone(str(base)).model, tuned(planted, base, SMALL.tuning, work).folder)
+
+
+def test_steps_on_clean_rows_follow_from_the_planted_model(work: Path) -> None:
+    base = trained_base(simulator_of("shell"), SMALL.base, work)
+    subject = replace(line_up("models", SMALL)[0], then=1)
+    found = tuned(subject, base, SMALL.tuning, work)
+    assert (found.facts["whole"], found.facts["steps"], found.facts["rows"]) == (True, 1, 16)
+    assert facts_of(found.folder)["planted_backdoor"] is True
+    assert load_specimen(found, base).parameters == load_backbone(str(base)).parameters
