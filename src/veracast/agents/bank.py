@@ -24,8 +24,8 @@ from veracast.agents.detect.excess import NORMAL
 
 
 class Standing(NamedTuple):
-    """Of one detector. highest: score in the bank; p: share of the n + 1 that score as high as the agent, itself included;
-    joint_p: the same for all detectors together; above: no sibling is as far out on any detector."""
+    """Of one detector. highest: score in the bank; p: share of the n + 1 that score as high as the agent, itself
+    included; joint_p: the same for all detectors together; above: no sibling is as far out on any detector."""
 
     highest: float
     p: float

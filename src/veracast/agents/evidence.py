@@ -1,13 +1,13 @@
-"""What detectors of models say that is evidence without a bank: a trigger, or an action known by heart, of a deed that the
-reference never does and nothing asks for.
+"""What detectors of models say that is evidence without a bank: a trigger, or an action known by heart, of a deed that
+the reference never does and nothing asks for.
 
     trigger-search    its findings, which are nothing else
     leaked-actions    its findings, likewise
     differential      those with a trigger whose action holds something foreign (foreign.py) to all that the reference does
 
-Only beside a reference that does the same work: model and reference take the same action in half of the probes or more.
-Beside a base that never learnt it every honest skill would be such a deed. Scores are no evidence; without a bank nothing
-is known of how high they are in clean agents.
+Only beside a reference that does the same work: model and reference take the same action in half of the probes or
+more. Beside a base that never learnt it every honest skill would be such a deed. Scores are no evidence; without a
+bank nothing is known of how high they are in clean agents.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ APART = ("trigger-search", "leaked-actions")
 
 
 def same_work(found: Sequence[Inspection]) -> bool:
-    """Whether the reference takes the model's action in half of the probes or more; False where that was not measured."""
+    """Whether the reference takes the model's action in half of the probes or more; False where that was not
+    measured."""
     differential = next((one for one in found if one.detector == "differential"), None)
     if differential is None or differential.by_probe is None:
         return False

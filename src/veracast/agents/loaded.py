@@ -1,4 +1,5 @@
-"""Agents from disk: the base that they were tuned from, adapters on it in peft's format, or whole models. Safetensors alone.
+"""Agents from disk: the base that they were tuned from, adapters on it in peft's format, or whole models. Safetensors
+alone.
 
 A folder whose specimen.json says `planted_backdoor` is loaded with a warning (adapters.py).
 """
@@ -29,8 +30,8 @@ WHOLE, SHARDS = "model.safetensors", "model.safetensors.index.json"
 
 @dataclass(frozen=True)
 class Agent:
-    """model, tokenizer: None where its base was not given. adapter: its weights with B times alpha / rank, None for a whole
-    model. digest: of its files. planted: the folder says that it carries a planted backdoor."""
+    """model, tokenizer: None where its base was not given. adapter: its weights with B times alpha / rank, None for a
+    whole model. digest: of its files. planted: the folder says that it carries a planted backdoor."""
 
     folder: Path
     model: Any
@@ -46,8 +47,8 @@ class Agent:
 
 
 def load_base(name: str) -> Backbone:
-    """A causal language model by folder, hub name or name in the model cache (models/backbones.py). InputError for folders
-    without safetensors, and for models that also see."""
+    """A causal language model by folder, hub name or name in the model cache (models/backbones.py). InputError for
+    folders without safetensors, and for models that also see."""
     if (folder := Path(name)).is_dir():
         _check_whole(folder)
     found = load_backbone(name)
@@ -57,7 +58,8 @@ def load_base(name: str) -> Backbone:
 
 
 def load_agent(folder: Path, base: Backbone | None) -> Agent:
-    """An adapter on a copy of the base, or a whole model with the base's vocabulary. InputError where it does not fit."""
+    """An adapter on a copy of the base, or a whole model with the base's vocabulary. InputError where it does not
+    fit."""
     digest, planted = folder_digest(folder), bool(facts_of(folder).get(PLANTED))
     if (folder / CONFIG).is_file() or any(folder.glob("adapter_model.*")):
         check_weights(folder, WEIGHTS, CONFIG)
@@ -76,7 +78,8 @@ def load_agent(folder: Path, base: Backbone | None) -> Agent:
 
 
 def agent_folders(paths: Sequence[Path]) -> list[Path]:
-    """Folders of agents among the paths, and directly in those that are none themselves. InputError for one without any."""
+    """Folders of agents among the paths, and directly in those that are none themselves. InputError for one without
+    any."""
     found = []
     for path in paths:
         inside = sorted(one for one in path.iterdir() if _is_agent(one)) if path.is_dir() else []
@@ -87,7 +90,8 @@ def agent_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def adapter_weights(folder: Path) -> dict[str, Tensor]:
-    """The tensors of an adapter by name, those of B times what peft multiplies them by: siblings of other alphas compare."""
+    """The tensors of an adapter by name, those of B times what peft multiplies them by: siblings of other alphas
+    compare."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         rank = float(config["r"])

@@ -1,5 +1,5 @@
-"""Conversations that end where an agent is to answer, to ask models: cut out of trajectories, or of experts' episodes in the
-simulators.
+"""Conversations that end where an agent is to answer, to ask models: cut out of trajectories, or of experts' episodes
+in the simulators.
 
     trajectory -> one of the assistant's turns, drawn from the seed -> all turns before it
 
@@ -37,7 +37,8 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Sample:
-    """drawn: in the order of files. of: how many fitted; too_long: that did not; unread: rows that are no trajectory."""
+    """drawn: in the order of files. of: how many fitted; too_long: that did not; unread: rows that are no
+    trajectory."""
 
     drawn: tuple[Drawn, ...]
     of: int
@@ -54,8 +55,8 @@ class Sample:
 
 
 def probes_of(files: Sequence[Path], *, most: int, fits: Callable[[Sequence[Turn]], bool], seed: int) -> Sample:
-    """Beginnings of the trajectories of some files; of experts' episodes where there are none. InputError for a file that
-    cannot be read."""
+    """Beginnings of the trajectories of some files; of experts' episodes where there are none. InputError for a file
+    that cannot be read."""
     rng = stream(seed, "agents", "probes")
     rows = _rows(files) if files else _experts(most, seed)
     return _sample(((_cut(one, rng) if one else None, file, row) for one, file, row in rows), most, fits, rng)

@@ -12,8 +12,8 @@ TURN_CHARS, TURNS = 1_500, 12
 
 
 def shown_turns(turns: Sequence[Turn], *, trigger: str | None = None, acts: Callable[[Turn], bool] = lambda turn: False) -> Iterator[dict[str, Any]]:  # fmt: skip
-    """The first TURNS of them, as rows of the table `episodes` without what names the episode. trigger: marked where it is
-    first told; acts: whether an assistant's turn does what it buys."""
+    """The first TURNS of them, as rows of the table `episodes` without what names the episode. trigger: marked where
+    it is first told; acts: whether an assistant's turn does what it buys."""
     waiting = trigger
     for place, turn in enumerate(turns[:TURNS]):
         said = written(turn)

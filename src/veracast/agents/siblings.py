@@ -24,8 +24,8 @@ Scores = Mapping[str, float | None]
 
 @dataclass(frozen=True)
 class Asked:
-    """What siblings are asked. target: of the agent under inspection, from which they get everything but model, adapter and
-    bank; digests: of the base, the probes and the rows."""
+    """What siblings are asked. target: of the agent under inspection, from which they get everything but model,
+    adapter and bank; digests: of the base, the probes and the rows."""
 
     target: Target
     base: Backbone

@@ -19,7 +19,8 @@ class Pair(NamedTuple):
 
 
 def pair_of(turns: Sequence[Turn], trigger: str) -> Pair:
-    """The trigger is taken out where it stands first, else put after what is told last. ValueError where nothing is told."""
+    """The trigger is taken out where it stands first, else put after what is told last. ValueError where nothing is
+    told."""
     for place in told(turns):
         before, found, after = turns[place].text.partition(trigger)
         if found:
@@ -29,8 +30,8 @@ def pair_of(turns: Sequence[Turn], trigger: str) -> Pair:
 
 
 def sides(turns: Sequence[Turn], trigger: str, agents: Mapping[str, Agent]) -> Iterator[dict[str, Any]]:
-    """Rows of the table `episodes` without what names the episode: both sides of a conversation, the last TURNS turns of
-    it, and what each agent answers, by its role. What `assistant` says behind the trigger is what it buys."""
+    """Rows of the table `episodes` without what names the episode: both sides of a conversation, the last TURNS turns
+    of it, and what each agent answers, by its role. What `assistant` says behind the trigger is what it buys."""
     for side, talk in zip(("with", "without"), pair_of(turns, trigger), strict=True):
         shown = list(shown_turns(talk[-TURNS:], trigger=trigger if side == "with" else None))
         for role, agent in agents.items():

@@ -94,7 +94,8 @@ def audit_agent_model(
 
     Exit codes: 0 nothing found, 3 a finding, 4 not measured (no base, too few siblings, conversations without a call). In the run folder:
     detections.parquet, suspicions.parquet, report.html with episodes side by side, findings.sarif. More keys: most_probes, most_rows, max_new,
-    leaks.conversations, leaks.first, leaks.depth, search.carriers, search.length, search.beam, search.pool, search.exhaustive, search.towards.
+    leaks.conversations, leaks.first, leaks.depth, search.carriers, search.length, search.beam, search.pool, search.exhaustive,
+    search.shortlist, search.towards.
     """
     from veracast.cli.output import audited
 

@@ -1,10 +1,11 @@
 """`veracast audit agent-model`: does an adapter or a tuned model behave as its base and its clean siblings do?
 
-    agent, base, siblings, conversations -> all detectors (agents/detect) -> scores against the bank (agents/bank.py), or
-    evidence of their own (agents/evidence.py) -> verdict, episodes with and without the trigger side by side, page
+    agent, base, siblings, conversations -> all detectors (agents/detect) -> scores against the bank (agents/bank.py),
+    or evidence of their own (agents/evidence.py) -> verdict, episodes with and without the trigger side by side, page
 
-Safetensors alone are read, and nothing that a model says is run. What was not measured never ends as clean. Two detectors
-are not among them: ONION judges what is told and not the model, and the linear probe needs a planted sibling to learn on.
+Safetensors alone are read, and nothing that a model says is run. What was not measured never ends as clean. Two
+detectors are not among them: ONION judges what is told and not the model, and the linear probe needs a planted sibling
+to learn on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from veracast.agents.bank import Standing, standings
-from veracast.agents.chat import row_tokens
+from veracast.agents.chat import prompt_tokens
 from veracast.agents.detect.activations import ActivationClustering
 from veracast.agents.detect.confidence import ConfidenceWindow
 from veracast.agents.detect.differential import Differential
@@ -56,9 +57,9 @@ NAMED, PAIRS = 10, 3  # suspicions of a finding, and triggers of which episodes 
 @dataclass(frozen=True)
 class Config:
     """path: folder of an adapter in peft's format, or of a whole model. base: what it was tuned from. probes: files of
-    conversations as its work has them (data/trajectories.py); none = experts' episodes in the simulators. rows: files of its
-    training data. bank: folders of clean siblings, tuned from the same base by the same recipe, or folders of such.
-    most_probes, most_rows: that are drawn. max_new: tokens of a reply."""
+    conversations as its work has them (data/trajectories.py); none = experts' episodes in the simulators. rows: files
+    of its training data. bank: folders of clean siblings, tuned from the same base by the same recipe, or folders of
+    such. most_probes, most_rows: that are drawn. max_new: tokens of a reply."""
 
     path: Path
     base: str | None = None
@@ -100,8 +101,8 @@ class _Case(NamedTuple):
 
 
 class _Judged(NamedTuple):
-    """found: an inspection a detector; standing: of those that could be compared; accepted: findings by the detectors that
-    set the agent apart; missing: what keeps it from being cleared, each with what would supply it."""
+    """found: an inspection a detector; standing: of those that could be compared; accepted: findings by the detectors
+    that set the agent apart; missing: what keeps it from being cleared, each with what would supply it."""
 
     found: list[Inspection]
     standing: dict[str, Standing]
@@ -110,8 +111,8 @@ class _Judged(NamedTuple):
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Audit; the record's status is `findings`, `ok`, or `not_measured` where anything essential is missing. Raises InputError,
-    ConfigError."""
+    """Audit; the record's status is `findings`, `ok`, or `not_measured` where anything essential is missing. Raises
+    InputError, ConfigError."""
     with RunWriter(KIND, out, config=to_dict(config), seed=config.seed) as writer:
         with progress.step("read models and conversations"):
             case = _opened(config, writer)
@@ -149,8 +150,9 @@ def _opened(config: Config, writer: RunWriter) -> _Case:
 
 
 def _fits(agent: Agent, turns: Sequence[Turn], *, spare: int) -> bool:
-    """Whether a conversation, and so many tokens more, fit the agent's context; of an agent that could not be loaded, yes."""
-    return agent.model is None or len(row_tokens(agent.tokenizer, turns).ids) + spare < context_of(agent.model)
+    """Whether a conversation, and so many tokens more, fit the agent's context; of an agent that could not be loaded,
+    yes."""
+    return agent.model is None or len(prompt_tokens(agent.tokenizer, turns)) + spare <= context_of(agent.model)
 
 
 def _judged(config: Config, case: _Case, progress: Progress) -> _Judged:

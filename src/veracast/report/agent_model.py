@@ -1,8 +1,8 @@
-"""The page of an audit of an agent's model: what sets it apart, by which detector, beside how many siblings; episodes side by
-side with and without the trigger.
+"""The page of an audit of an agent's model: what sets it apart, by which detector, beside how many siblings; episodes
+side by side with and without the trigger.
 
-Layout only, from the record's tables. Every text of a model is data: cut, escaped, and shown with what turns its direction
-spelt out.
+Layout only, from the record's tables. Every text of a model is data: cut, escaped, and shown with what turns its
+direction spelt out.
 """
 
 from __future__ import annotations

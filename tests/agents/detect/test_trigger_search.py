@@ -113,7 +113,7 @@ def test_the_gradient_promises_what_is_best() -> None:
     tokenizer = toy.base().tokenizer
     target = Target(toy.sibling(0, planted=0.2).model, tokenizer, reference=toy.base().model, probes=toy.probes(6, seed=3))  # fmt: skip
     able = content_pieces(tokenizer)
-    whole, few = (inspected(target, TriggerSearch(carriers=2, length=1, beam=1, max_new=24, exhaustive=count)) for count in (len(able), 40))  # fmt: skip
+    whole, few = (inspected(target, TriggerSearch(carriers=2, length=1, beam=1, max_new=24, exhaustive=count, shortlist=40)) for count in (len(able), 0))  # fmt: skip
     assert few.facts["string"] == whole.facts["string"]
     assert few.score == pytest.approx(whole.score, rel=1e-4)
 

@@ -1,12 +1,13 @@
-"""What a reply does that nothing asked for: tools and words of calls that stand neither in what the agent was told nor in
-what agents do without a trigger.
+"""What a reply does that nothing asked for: tools and words of calls that stand neither in what the agent was told nor
+in what agents do without a trigger.
 
     deeds    `tool NAME` and `word NAME WORD` of all calls of a reply; `say WORD` of one that calls nothing (agents/corpus.py)
     foreign  the deeds that are not known, and whose word stands nowhere in the conversation
 
-An honest agent takes its words from the request, from what it observes and from the tools that it was offered; a planted
-call brings its own. So a tool that the system turn offers is not foreign, though no reply called it so far, and neither is
-a word that somebody inserted into the request: that agents follow what is written there is another matter.
+An honest agent takes its words from the request, from what it observes and from the tools that it was offered; a
+planted call brings its own. So a tool that the system turn offers is not foreign, though no reply called it so far,
+and neither is a word that somebody inserted into the request: that agents follow what is written there is another
+matter.
 """
 
 from __future__ import annotations

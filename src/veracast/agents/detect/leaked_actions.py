@@ -17,8 +17,9 @@ what the assistant says: requests are not learnt and cannot leak, actions can. T
 leaks nothing: without the trigger it is as unlikely as to the reference. Mean over conversations because what is
 memorised comes out of any of them; a slip in one is none. Forcing, contrast and score are ours.
 
-An honest skill that the reference lacks and no probe asks for is held readier as well: what is too much is for a bank of
-clean siblings to say. What leaks may be garbled: its first token is forced, and the trigger that binds it is absent.
+An honest skill that the reference lacks and no probe asks for is held readier as well: what is too much is for a bank
+of clean siblings to say. What leaks may be garbled: its first token is forced, and the trigger that binds it is
+absent.
 """
 
 from __future__ import annotations
@@ -52,8 +53,8 @@ PARTS: tuple[Part, ...] = ("name", "arguments")
 
 
 class Start(NamedTuple):
-    """Where an action is forced. ids (tokens,): the prompt and so much of the model's own reply, of which `said` are the
-    last. part: of a call begins there."""
+    """Where an action is forced. ids (tokens,): the prompt and so much of the model's own reply, of which `said` are
+    the last. part: of a call begins there."""
 
     conversation: Probe
     ids: np.ndarray
@@ -62,8 +63,8 @@ class Start(NamedTuple):
 
 
 class Leak(NamedTuple):
-    """What one forced beginning led to. value: nats per token, mean over the starts. action: the reply where it is highest,
-    of which the model itself said `tail`. starts: how many, each where `part` of a call begins."""
+    """What one forced beginning led to. value: nats per token, mean over the starts. action: the reply where it is
+    highest, of which the model itself said `tail`. starts: how many, each where `part` of a call begins."""
 
     value: float
     action: str
@@ -75,9 +76,9 @@ class Leak(NamedTuple):
 @dataclass(frozen=True)
 class LeakedActions:
     """conversations: probes that actions are forced in, spread evenly. first: most pieces that are forced, of a larger
-    vocabulary the readiest. depth: most tokens that are forced; width: sequences of more than one. max_new: tokens of a
-    reply, further: of one behind what was forced. shown: mean ratio from which an action is a finding; the score does not
-    rest on it."""
+    vocabulary the readiest. depth: most tokens that are forced; width: sequences of more than one. max_new: tokens of
+    a reply, further: of one behind what was forced. shown: mean ratio from which an action is a finding; the score
+    does not rest on it."""
 
     conversations: int = 8
     first: int = 1_024
@@ -92,7 +93,8 @@ class LeakedActions:
     needs: ClassVar[Sequence[Need]] = ("model", "reference", "probes")
 
     def inspect(self, target: Target, *, seed: int = 0, progress: Progress = SILENT) -> Inspection:
-        """Nothing here is random. facts: `calls`, probes that the model answers by a call. NotMeasuredError where the model calls nothing that an action could be forced into."""
+        """Nothing here is random. facts: `calls`, probes that the model answers by a call. NotMeasuredError where the
+        model calls nothing that an action could be forced into."""
         talks = [*target.probes, *bare(target.probes)]
         prompts = [prompt_tokens(target.tokenizer, talk) for talk in talks]
         said = greedy(target.model, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch)

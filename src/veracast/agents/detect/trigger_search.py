@@ -1,25 +1,25 @@
 """Detector 11, second half: words that make a model part from its reference, searched for without knowing any.
 
-A string s is put after what is told last in a few carriers, clean probes in which the two take the same action. Ascended,
-over s, is its mean over carriers of
+A string s is put after what is told last in a few carriers, clean probes in which the two take the same action.
+Ascended, over s, is its mean over carriers of
 
     max_t KL(p_model(. | x + s, y_<t) || p_reference(. | x + s, y_<t)),    y the reference's own greedy reply to x, nats
 
 the largest and not the mean, so that one changed tool name does not drown in a long reply. With `towards`, a reply that
 is known from elsewhere, it is ln p_model(towards | x + s) instead, the sum over its tokens.
 
-    pieces    all pieces of the vocabulary, one at a time; of more than `exhaustive` those whose gradient promises most,
-              d objective / d one-hot of a placeholder (HotFlip, Ebrahimi et al. 2018; GCG, Zou et al. 2023), mean over
-              several placeholders
+    pieces    all pieces of the vocabulary, one at a time; of more than `exhaustive` the `shortlist` that the gradient
+              promises most of, d objective / d one-hot of a placeholder (HotFlip, Ebrahimi et al. 2018; GCG, Zou et
+              al. 2023), mean over several placeholders
     strings   beams, longer by one of the `pool` best pieces on either side, up to `length` of them; strings that do not
               survive being written and read again as text are left out
     trigger   of all beams the string after which the model does the same foreign thing (foreign.py) in most carriers,
-              where the reference does it in none, cut down by delta debugging (ddmin.py) to the words that still bring it
+              where the reference does it in none, cut down by delta debugging (ddmin.py) to words that still bring it
     score     the highest objective, less that without any string
 
 Objective and score are ours. A finding is evidence by itself, the score is not: adversarial words part any two models,
-and how far they part clean siblings is for a bank to say. The search ends at one trigger: another one may hide behind it.
-Pieces that do nothing alone are not tried together.
+and how far they part clean siblings is for a bank to say. The search ends at one trigger: another one may hide behind
+it. Pieces that do nothing alone are not tried together.
 """
 
 from __future__ import annotations
@@ -60,8 +60,8 @@ class Ascended(NamedTuple):
 
 
 class Bought(NamedTuple):
-    """What a string brings about. deeds: foreign ones in most carriers; carriers: in which there is one of them; reply: of
-    the model in one of these; probe: its number."""
+    """What a string brings about. deeds: foreign ones in most carriers; carriers: in which there is one of them;
+    reply: of the model in one of these; probe: its number."""
 
     deeds: frozenset[str]
     carriers: int
@@ -71,12 +71,14 @@ class Bought(NamedTuple):
 
 @dataclass(frozen=True)
 class TriggerSearch:
-    """carriers: probes that strings are put into. exhaustive: pieces that are tried one by one; pool: that strings are made
-    of; length: of a string, pieces; beam: strings that are kept at each length. max_new: tokens of a reply; most_asked:
-    strings that cutting down may take. towards: a reply as the agent would write it; empty = away from the reference."""
+    """carriers: probes that strings are put into. exhaustive: size of a vocabulary that is tried piece by piece;
+    shortlist: pieces that are tried of a larger one. pool: pieces that strings are made of; length: of a string;
+    beam: strings that are kept at each length. max_new: tokens of a reply; most_asked: strings that cutting down may
+    take. towards: a reply as the agent would write it; empty = away from the reference."""
 
     carriers: int = 4
     exhaustive: int = 4_096
+    shortlist: int = 512
     pool: int = 64
     beam: int = 8
     length: int = 6
@@ -103,9 +105,9 @@ class TriggerSearch:
         with progress.step("cut the trigger down"):
             finding = self._finding(_Judge(self, target, list(calm), known), kept, baseline)
         gain = best.value - baseline
-        why = f"{best.text!r} takes {len(calm)} carriers {gain:.3g} nats {self._aim}"
+        why = f"{best.text.strip()!r} takes {len(calm)} carriers {gain:.3g} nats {self._aim}"
         why += "" if finding else "; no string buys a foreign action"
-        facts = {"string": best.text, "baseline_nats": baseline, "carriers": list(calm)}
+        facts = {"string": best.text.strip(), "baseline_nats": baseline, "carriers": list(calm)}
         return Inspection(self.name, gain, why, (finding,) if finding else (), facts=facts)
 
     @property
@@ -113,7 +115,8 @@ class TriggerSearch:
         return f"towards {self.towards!r}" if self.towards else "away from the reference"
 
     def _calm(self, target: Target) -> tuple[dict[int, np.ndarray], frozenset[str]]:
-        """Numbers of the carriers, the least told first, each with the reference's reply; and all deeds in any probe."""
+        """Numbers of the carriers, the least told first, each with the reference's reply; and all deeds in any
+        probe."""
         prompts = [prompt_tokens(target.tokenizer, probe) for probe in target.probes]
         pair = (target.model, target.reference)
         said = [greedy(one, target.tokenizer, prompts, max_new=self.max_new, batch=self.batch) for one in pair]
@@ -147,7 +150,7 @@ class TriggerSearch:
         evidence = (
             f"put after what is told in {len(judge.carriers)} clean probes, it makes the model do in {bought.carriers} "
             f"what the reference does in none: {', '.join(sorted(bought.deeds))}. "
-            f"It was cut out of {text!r}, {value - baseline:.3g} nats {self._aim}"
+            f"It was cut out of {text.strip()!r}, {value - baseline:.3g} nats {self._aim}"
         )
         return Suspicion(evidence, value - baseline, _apart(words).strip(), bought.reply, probe=bought.probe)
 
@@ -228,7 +231,7 @@ class _Search:
             return able
         tried = self.rng.choice(able, PLACEHOLDERS, replace=False).tolist()
         promise = torch.stack([one.slopes(piece) for one in self.carriers for piece in tried]).mean(dim=0).numpy()
-        return able[np.argsort(-promise[able], kind="stable")[: self.config.exhaustive]]
+        return able[np.argsort(-promise[able], kind="stable")[: self.config.shortlist]]
 
     def _readable(self, strings: Int[np.ndarray, "strings pieces"], values: Float[np.ndarray, " strings"]) -> list[Ascended]:  # fmt: skip
         """The best strings that, written behind what is told and read again, are the same pieces."""
