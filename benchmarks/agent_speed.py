@@ -1,6 +1,6 @@
 """Speed of what judges agents: episodes side by side beside a one-by-one loop, every detector, the scan of training data.
 
-    python benchmarks/agent_speed.py [--simulator shell] [--items 64] [--model smollm2-135m] [--model-items 4] [--probes 40] [--work FOLDER]
+    python benchmarks/agent_speed.py [--simulator shell] [--items 64] [--model smollm2-135m] [--model-items 16] [--probes 40] [--work FOLDER]
 
 1. Episodes. `tiny` is tuned on expert episodes for about two minutes of a core, so that it ends its replies as an agent does, and plays test tasks live;
    then, if it is in the cache, a larger model as it was pulled, which acts by luck: its replies and steps are capped. Three ways over the same items:
@@ -156,7 +156,7 @@ def main() -> None:
     options.add_argument("--simulator", choices=SIMULATORS, default="shell")
     options.add_argument("--items", type=int, default=64)
     options.add_argument("--model", default="smollm2-135m")
-    options.add_argument("--model-items", type=int, default=4)
+    options.add_argument("--model-items", type=int, default=16)
     options.add_argument("--model-steps", type=int, default=4)
     options.add_argument("--probes", type=int, default=40)
     options.add_argument("--rows", type=int, nargs="+", default=[1_000, 2_000, 4_000])
