@@ -59,7 +59,7 @@ def probes_of(files: Sequence[Path], *, most: int, fits: Callable[[Sequence[Turn
     that cannot be read."""
     rng = stream(seed, "agents", "probes")
     rows = _rows(files) if files else _experts(most, seed)
-    return _sample(((_cut(one, rng) if one else None, file, row) for one, file, row in rows), most, fits, rng)
+    return _sample(((cut(one, rng) if one else None, file, row) for one, file, row in rows), most, fits, rng)
 
 
 def rows_of(files: Sequence[Path], *, most: int, fits: Callable[[Sequence[Turn]], bool], seed: int) -> Sample:
@@ -84,7 +84,7 @@ def _sample(rows: Iterator[tuple[tuple[Turn, ...] | None, str, int]], most: int,
     return Sample(tuple(one for _, one in sorted(kept.values(), key=lambda pair: pair[0])), seen, too_long, unread)
 
 
-def _cut(one: Trajectory, rng: np.random.Generator) -> tuple[Turn, ...] | None:
+def cut(one: Trajectory, rng: np.random.Generator) -> tuple[Turn, ...] | None:
     """Before one of the assistant's turns that anything stands before."""
     places = [k for k, turn in enumerate(one.turns) if turn.role == "assistant" and k]
     return one.turns[: places[int(rng.integers(len(places)))]] if places else None

@@ -367,6 +367,17 @@ DATA_SCANS: Schema = {
     "sets_with_false_alarm": pl.Int64,
     "seconds_per_1000": pl.Float64,  # of CPU, for 1,000 rows, reading included
 }
+AGENT_DETECTORS: Schema = {
+    "simulator": pl.String,  # null = over all
+    "detector": pl.String,  # or a verdict of the audit
+    "planted": pl.Int64,  # agents
+    "clean": pl.Int64,
+    "unscored": pl.Int64,  # agents that it did not measure
+    **{f"{name}{end}": pl.Float64 for name in ("auroc", "recall", "false_alarm") for end in ("", "_low", "_high")},
+    "trigger_named": pl.Float64,  # share of the planted agents whose trigger stands among the findings from end to end
+    "action_named": pl.Float64,  # share of the planted agents of which a finding names the canary
+    "seconds": pl.Float64,  # of CPU, for an agent
+}
 AGENT_MODELS: Schema = {
     "tier": pl.String,  # models | ratios | methods | robustness
     "simulator": pl.String,
@@ -492,6 +503,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "encoder_curve": ENCODER_CURVE,
     "cluster_map": CLUSTER_MAP,
     "behaviours": BEHAVIOURS,
+    "agent_detectors": AGENT_DETECTORS,
     "agent_models": AGENT_MODELS,
     "data_scans": DATA_SCANS,
     "detections": DETECTIONS,

@@ -3,9 +3,7 @@
     agent, base, siblings, conversations -> all detectors (agents/detect) -> scores against the bank (agents/bank.py),
     or evidence of their own (agents/evidence.py) -> verdict, episodes with and without the trigger side by side, page
 
-Safetensors alone are read, and nothing that a model says is run. What was not measured never ends as clean. Two
-detectors are not among them: ONION judges what is told and not the model, and the linear probe needs a planted sibling
-to learn on.
+Safetensors alone are read, and nothing that a model says is run. What was not measured never ends as clean.
 """
 
 from __future__ import annotations
@@ -20,12 +18,11 @@ import polars as pl
 
 from veracast.agents.bank import Standing, standings
 from veracast.agents.chat import prompt_tokens
-from veracast.agents.detect.activations import ActivationClustering
-from veracast.agents.detect.confidence import ConfidenceWindow
 from veracast.agents.detect.differential import Differential
 from veracast.agents.detect.interface import Detector, Inspection, Suspicion, Target, inspect_all
 from veracast.agents.detect.leaked_actions import LeakedActions
 from veracast.agents.detect.likelihood_ratio import LikelihoodRatio
+from veracast.agents.detect.line_up import line_up
 from veracast.agents.detect.spectrum import LEAST, Spectrum
 from veracast.agents.detect.trigger_search import TriggerSearch
 from veracast.agents.evidence import own_evidence
@@ -81,11 +78,7 @@ class Config:
     @property
     def detectors(self) -> tuple[Detector, ...]:
         """In the order of the table."""
-        n = self.max_new
-        return (
-            Differential(max_new=n), LikelihoodRatio(max_new=n), replace(self.leaks, max_new=n), replace(self.search, max_new=n),
-            ConfidenceWindow(max_new=n), ActivationClustering("tool"), ActivationClustering("one"), Spectrum(),
-        )  # fmt: skip
+        return line_up(self.max_new, self.leaks, self.search)
 
 
 class _Case(NamedTuple):

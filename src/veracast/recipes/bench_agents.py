@@ -2,6 +2,7 @@
 
     tier data    the scan of training data and the policy guard (agents/tiers/scans.py)
     tiers models, ratios, methods, robustness, bank    tuned agents (agents/tiers/models.py)
+    tier detectors    detectors of models, planted agents against the bank (agents/tiers/detectors.py)
 
 Every set and every model leaves a file in the work folder, named by all that decides it: a bench that was stopped goes on where it was. The
 tables say whatever comes out.
@@ -17,6 +18,7 @@ import polars as pl
 
 from veracast.agents.data_contest import cells
 from veracast.agents.detect.data_scan import ScanConfig
+from veracast.agents.tiers.detectors import DetectorTier
 from veracast.agents.tiers.models import ModelsConfig, ModelsTier, ModelTier
 from veracast.agents.tiers.scans import ScanTier
 from veracast.agents.tiers.tier import BenchTier
@@ -27,7 +29,7 @@ from veracast.core.files import cache_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 
-Tier = Literal["data"] | ModelTier
+Tier = Literal["data", "detectors"] | ModelTier
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ SCALES = {
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Run what is left of the bench; tables `data_scans` and `guards` of the tier `data`, `agent_models` of all others."""
+    """Run what is left of the bench; tables `data_scans` and `guards` of the tier `data`, `agent_detectors` of `detectors`, `agent_models` of all others."""
     config = _filled(config)
     with RunWriter("bench-agents", out, config=to_dict(config), seed=config.seed) as writer:
         tiers = [_tier(name, config) for name in config.tiers]
@@ -104,6 +106,8 @@ def _tier(name: Tier, config: Config) -> BenchTier:
     if name == "data":
         lined = cells(config.families, config.rates, config.seeds, rows=config.rows, clean=config.clean)
         return ScanTier(lined, config.scan, work / "data", guarded=config.rows)
+    if name == "detectors":
+        return DetectorTier(config.models, work / "models")
     return ModelsTier(name, config.models, work / "models")
 
 

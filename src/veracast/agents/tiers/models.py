@@ -123,12 +123,7 @@ class ModelsTier:
     def run(self, *, workers: int, progress: Progress = SILENT) -> Found:
         """What is left, and the lines of all."""
         left = self.left
-        names = list(dict.fromkeys(one.simulator for one in left))
-        words = f"{self.tier}: bases of {', '.join(names)}" if names else f"{self.tier}: bases"
-        with progress.step(words, total=len(names)) as advance:
-            places = [base_folder(simulator_of(name), self.config.base, self.work) for name in names]
-            look = counting(advance, lambda: sum(place.is_dir() for place in places))
-            side_by_side(_base, [(name, self.config, self.work) for name in names], workers=workers, look=look)
+        made_bases(self.tier, [one.simulator for one in left], self.config, self.work, workers=workers, progress=progress)
         first = list(dict.fromkeys(replace(one, then=0) for one in left if one.then))
         waves = [[one for one in first if one not in left], [one for one in left if not one.then], [one for one in left if one.then]]  # fmt: skip
         with progress.step(f"{self.tier}: {len(self.subjects):,} models, {len(left):,} left", total=len(self.subjects)) as advance:  # fmt: skip
@@ -172,6 +167,15 @@ def scores_of(rows: Sequence[dict[str, Any]]) -> list[Score]:
         for name, direction in names.items():
             found.append(Score(name, row[name], row[f"{name}_low"], row[f"{name}_high"], row["items"], row["unseen"] if name == "asr" else 0, "share", direction, cut))  # fmt: skip
     return found
+
+
+def made_bases(tier: str, names: Sequence[str], config: ModelsConfig, work: Path, *, workers: int, progress: Progress) -> None:  # fmt: skip
+    """The bases of some simulators, side by side; nothing where they are there."""
+    names = list(dict.fromkeys(names))
+    with progress.step(f"{tier}: bases{' of ' if names else ''}{', '.join(names)}", total=len(names)) as advance:
+        places = [base_folder(simulator_of(name), config.base, work) for name in names]
+        look = counting(advance, lambda: sum(place.is_dir() for place in places))
+        side_by_side(_base, [(name, config, work) for name in names], workers=workers, look=look)
 
 
 def _base(name: str, config: ModelsConfig, work: Path, stop: threading.Event) -> None:
