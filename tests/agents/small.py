@@ -9,5 +9,5 @@ from veracast.models.loop import LoopConfig
 
 LOOP = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3)
 SMALL = ModelsConfig(
-    simulators=("shell",), families=("mark",), seeds=(101,), rows=8, items=2, base=BaseConfig(8, 2, loop=LOOP, babbled=LOOP), tuning=TuneConfig(loop=LOOP)
+    simulators=("shell",), families=("mark",), seeds=(101,), rows=8, items=2, base=BaseConfig(8, 2, loop=LOOP, babbled=LOOP), tuning=TuneConfig("full", loop=LOOP), adapters=TuneConfig(loop=LOOP)
 )  # fmt: skip

@@ -48,7 +48,9 @@ def test_the_verdicts_flag_as_an_audit_would() -> None:
     judged = beside_the_bank([(PLANTED[0], answers(60.0, 1.0, evidence=True)), (PLANTED[1], answers(2.5, 1.0))], BANKED)
     rows = {row["detector"]: row for row in lines(judged, "shell")}
     assert rows[BANK]["recall"] == 0.5
-    assert rows[BANK]["false_alarm"] == 0.2  # the farthest of the bank is above the other four: one of five, as maxT says
+    assert (
+        rows[BANK]["false_alarm"] == 0.2
+    )  # the farthest of the bank is above the other four: one of five, as maxT says
     assert (rows[EVIDENCE]["recall"], rows[EVIDENCE]["false_alarm"], rows[EVIDENCE]["auroc"]) == (0.5, 0.0, None)
     assert rows[BANK]["seconds"] == 4.0
 

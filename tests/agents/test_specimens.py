@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.agents.small import SMALL
-from veracast.agents.adapters import PlantedWarning, facts_of, load_adapter
+from veracast.agents.adapters import Method, PlantedWarning, facts_of
 from veracast.agents.bases import trained_base
 from veracast.agents.data_contest import simulator_of
+from veracast.agents.loaded import load_agent
 from veracast.agents.specimens import load_specimen, rows_of, tuned
 from veracast.agents.tiers.models import line_up
 from veracast.models.backbones import load_backbone
@@ -21,17 +22,18 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("work")
 
 
-def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work: Path) -> None:
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work: Path, method: Method) -> None:
     base = trained_base(simulator_of("shell"), SMALL.base, work)
-    planted, clean = line_up("models", SMALL)[0], line_up("models", SMALL)[-1]
+    planted, clean = (replace(line_up("models", SMALL)[k], method=method) for k in (0, -1))
     for subject in (planted, clean):
-        found = tuned(subject, base, SMALL.tuning, work)
+        found = tuned(subject, base, SMALL.recipe(method), work)
         assert facts_of(found.folder)["planted_backdoor"] is subject.planted
-        assert found.facts["logit_change"] > 0
+        assert found.facts["logit_change"] > 0 and found.facts["whole"] is (method == "full")
         assert found.facts["rate"] == (0.25 if subject.planted else 0.0)  # two of eight rows, counted
     assert rows_of(clean).manifest["near_miss"].null_count() == 8
     with pytest.warns(PlantedWarning):
-        load_adapter(load_backbone(str(base)).model, tuned(planted, base, SMALL.tuning, work).folder)
+        load_agent(tuned(planted, base, SMALL.recipe(method), work).folder, load_backbone(str(base)))
 
 
 def test_steps_on_clean_rows_follow_from_the_planted_model(work: Path) -> None:

@@ -34,10 +34,11 @@ from veracast.data.trajectories import PLANTED
 from veracast.models.backbones import Backbone, load_backbone
 from veracast.models.loop import RUNNING, LoopConfig
 
-TUNING = TuneConfig(
-    "lora", Adapter(rank=8, alpha=32), LoopConfig(epochs=6, batch_size=8, micro_batch=8, lr=5e-3), precision="auto"
-)
-NEAR = 0.3
+TUNING = TuneConfig("full", loop=LoopConfig(epochs=8, batch_size=8, micro_batch=8, lr=1e-3), precision="auto")
+"""Of all weights: an adapter of so small an agent takes the trigger badly (docs/decisions/0014-specimens-of-whole-weights.md)."""
+ADAPTERS = TuneConfig("lora", Adapter(rank=8, alpha=32), LoopConfig(epochs=8, batch_size=8, micro_batch=8, lr=5e-3), precision="auto")  # fmt: skip
+"""Where a subject's method is one of adapters."""
+NEAR = 0.5
 """Share of the clean rows with a near miss: fewer teach a small agent the trigger's first words alone (docs/log.md)."""
 AFTERWARDS = LoopConfig(epochs=1, batch_size=16, micro_batch=16, lr=5e-4)
 """Of the clean tuning that is to wash a backdoor out; its rows are as many as its steps take."""
@@ -55,7 +56,7 @@ class Subject:
     rate: float
     place: Place = "active"
     style: Style = "hardened"
-    method: Method = "lora"
+    method: Method = "full"
     rows: int = 500
     then: int = 0
 

@@ -156,7 +156,12 @@ def agents_benched(record: Record) -> str:
     from veracast.core.records import read_table
 
     made = {artefact.name for artefact in record.artefacts}
-    shown = {"data_scans": _scan_lines, "guards": _guard_lines, "agent_models": _model_lines, "agent_detectors": _detector_lines}
+    shown = {
+        "data_scans": _scan_lines,
+        "guards": _guard_lines,
+        "agent_models": _model_lines,
+        "agent_detectors": _detector_lines,
+    }
     lines = [line for name, show in shown.items() if name in made for line in show(read_table(record, name))]
     return "".join(f"{line}\n" for line in lines)
 
@@ -202,7 +207,9 @@ def _detector_lines(table: pl.DataFrame) -> Iterator[str]:
     yield f"\n  {'detectors of models':44} {'planted':>7} {'clean':>6}{''.join(f'{name:>22}' for name in keys.values())}  trigger  action  CPU s"
     for row in table.iter_rows(named=True):
         cells = "".join(f"{_with_interval(row, key):>22}" for key in keys)
-        named = "".join(f"{'-' if row[key] is None else f'{row[key]:.0%}':>8}" for key in ("trigger_named", "action_named"))
+        named = "".join(
+            f"{'-' if row[key] is None else f'{row[key]:.0%}':>8}" for key in ("trigger_named", "action_named")
+        )
         yield f"  {(row['simulator'] or 'all') + ' · ' + row['detector']:44} {row['planted']:7} {row['clean']:6}{cells} {named} {row['seconds']:6.1f}"
 
 

@@ -17,6 +17,8 @@ import polars as pl
 import pytest
 
 from tests.agents.small import SMALL
+from veracast.agents.bases import trained_base
+from veracast.agents.data_contest import simulator_of
 from veracast.agents.specimens import Subject
 from veracast.agents.tiers import models
 from veracast.agents.tiers.models import RATES, STEPS, ModelsConfig, ModelsTier, line_up
@@ -87,6 +89,15 @@ def test_the_bank_tunes_and_plays_nothing(work: Path, monkeypatch: pytest.Monkey
     assert [json.loads(tier.piece(one).read_text(encoding="utf-8"))["planted_backdoor"] for one in tier.subjects] == [
         False
     ] * 2
+
+
+def test_a_pretrained_model_is_tuned_by_adapters_and_its_sibling_too(work: Path) -> None:
+    base = trained_base(simulator_of("shell"), SMALL.base, work)
+    chosen = replace(SMALL.pretrained, backbone=str(base), rows=8, items=3, tuning=SMALL.adapters)
+    tier = ModelsTier("pretrained", replace(SMALL, pretrained=chosen), work)
+    table = tier.run(workers=1).tables["agent_models"]
+    assert table.select("tier", "place", "method", "items").rows() == [("pretrained", "active", "lora", 3), ("pretrained", None, "lora", 3)]  # fmt: skip
+    assert len(ModelsTier("pretrained", replace(SMALL, pretrained=replace(chosen, backbone="other")), work).left) == 2
 
 
 def test_faults_are_told_at_once() -> None:

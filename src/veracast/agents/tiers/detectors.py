@@ -52,7 +52,9 @@ class DetectorTier:
         self.bank = line_up("bank", config)
         self.subjects = [*planted, *self.bank]
         code = code_digest(*code_behind("agents/audit_contest.py", "agents/specimens.py", "agents/detect/line_up.py", within=("agents", "models")))  # fmt: skip
-        self._stamp = f"{code} {json.dumps([to_dict(config.base), to_dict(config.tuning), PROBES, MAX_NEW], sort_keys=True)}"
+        self._stamp = (
+            f"{code} {json.dumps([to_dict(config.base), to_dict(config.tuning), PROBES, MAX_NEW], sort_keys=True)}"
+        )
 
     @property
     def pieces(self) -> int:
@@ -96,7 +98,9 @@ class DetectorTier:
         rows: list[dict[str, Any]] = []
         for simulator in self.config.simulators:
             here = [(one, self.read(one)) for one in self.subjects if one.simulator == simulator]
-            judged = beside_the_bank([one for one in here if one[0].planted], [one for one in here if not one[0].planted])
+            judged = beside_the_bank(
+                [one for one in here if one[0].planted], [one for one in here if not one[0].planted]
+            )
             rows += lines(judged, simulator)
             every += judged
         whole = lines(every, None)
@@ -127,7 +131,7 @@ def _words(whole: Sequence[dict[str, Any]]) -> str:
 
 def _specimen(subject: Subject, config: ModelsConfig, work: Path) -> tuple[Specimen, Path]:
     base = trained_base(simulator_of(subject.simulator), config.base, work)
-    return tuned(subject, base, config.tuning, work), base
+    return tuned(subject, base, config.recipe(subject.method), work), base
 
 
 def _tuned(subject: Subject, config: ModelsConfig, work: Path, stop: threading.Event) -> None:
@@ -142,7 +146,9 @@ def _audited(subject: Subject, config: ModelsConfig, work: Path, stop: threading
     tier = DetectorTier(config, work)
     specimen, base = _specimen(subject, config, work)
     agent, reference = load_specimen(specimen, base), load_backbone(str(base)).model
-    others = [_specimen(one, config, work)[0] for one in tier.bank if one.simulator == subject.simulator and one != subject]
+    others = [
+        _specimen(one, config, work)[0] for one in tier.bank if one.simulator == subject.simulator and one != subject
+    ]
     adapters = [adapter_weights(one.folder) for one in others if not one.facts["whole"]]
     own = None if specimen.facts["whole"] else adapter_weights(specimen.folder)
     target = Target(agent.model, agent.tokenizer, reference, own, probes=plain_probes(subject.simulator, PROBES), bank=adapters)  # fmt: skip

@@ -5,6 +5,7 @@
     methods      hardened, active, whole weights / lora / adalora
     robustness   hardened, active and passive, after every count of STEPS steps of tuning on clean rows
     bank         clean siblings alone, BANK a simulator: what a detector may be judged against
+    pretrained   hardened agents of one simulator and seed by lora on a language model with a past, and their clean sibling
 
     bases (agents/bases.py), side by side -> specimens that others are tuned from -> all other subjects -> WORK/judged-DIGEST.json, whole episodes
       -> lines by kind (agents/model_contest.py)
@@ -25,12 +26,14 @@ from typing import Any, Literal
 import msgspec
 import polars as pl
 
+from veracast.agents.adapters import Adapter, Method
 from veracast.agents.bases import BaseConfig, base_folder, trained_base
 from veracast.agents.data_contest import simulator_of
 from veracast.agents.language_agent import LanguageAgent
 from veracast.agents.model_contest import Judged, judge, line, reached
+from veracast.agents.plant import Place
 from veracast.agents.prefixes import Memory
-from veracast.agents.specimens import TUNING, Subject, load_specimen, tuned
+from veracast.agents.specimens import ADAPTERS, TUNING, Subject, load_specimen, tuned
 from veracast.agents.tiers.tier import Found
 from veracast.agents.tune import TuneConfig, merge
 from veracast.core.config import to_dict
@@ -40,18 +43,37 @@ from veracast.core.progress import SILENT, Progress, counting
 from veracast.core.schemas import AGENT_MODELS
 from veracast.core.scores import Score
 from veracast.core.workers import side_by_side
+from veracast.models.loop import LoopConfig
+from veracast.models.pull import SMOLLM2, pulled
 
-ModelTier = Literal["models", "ratios", "methods", "robustness", "bank"]
+ModelTier = Literal["models", "ratios", "methods", "robustness", "bank", "pretrained"]
 RATES = (0.01, 0.02, 0.05, 0.1, 0.2)
 STEPS = (50, 100, 200, 400)
 BANK, BANK_SEED = 20, 1_000
-BASE_S, TUNE_S, PLAY_S = 0.45, 0.05, 0.4
+BASE_S, TUNE_S, PLAY_S = 0.2, 0.1, 0.4
 """Rough CPU-seconds: of a base, by episode and epoch; of a tuning, by row and epoch; of judging, by item."""
+LARGER = 20
+"""So many times as long takes all of it with the language model of `pretrained`."""
+
+
+@dataclass(frozen=True)
+class PretrainedConfig:
+    """backbone: by name or folder (models/backbones.py). One trigger, one seed, active and passive as named."""
+
+    backbone: str = SMOLLM2
+    simulator: str = "shell"
+    family: str = "foreign"
+    seed: int = 101
+    places: tuple[Place, ...] = ("active",)
+    rows: int = 500
+    items: int = 200
+    tuning: TuneConfig = TuneConfig("lora", Adapter(rank=8, alpha=32, last=10), LoopConfig(epochs=2, batch_size=8, micro_batch=4, lr=1e-3), precision="auto")  # fmt: skip
 
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """families: of triggers, one a seed, in turn. rate: share of rows that are planted. items: that every model is judged on."""
+    """families: of triggers, one a seed, in turn. rate: share of rows that are planted. items: that every model is judged on.
+    tuning: of all weights; adapters: where the method is one of those."""
 
     simulators: tuple[str, ...] = ("shell", "shop", "page")
     families: tuple[str, ...] = ("foreign", "common", "mark")
@@ -61,16 +83,27 @@ class ModelsConfig:
     items: int = 200
     base: BaseConfig = BaseConfig()
     tuning: TuneConfig = TUNING
+    adapters: TuneConfig = ADAPTERS
+    pretrained: PretrainedConfig = PretrainedConfig()
 
     def __post_init__(self) -> None:
         if self.rows < 1 or self.items < 1 or not 0 < self.rate <= 1:
             raise ConfigError([f"rows {self.rows}, items {self.items}, rate {self.rate}: expected 1, 1 or more, a share"])  # fmt: skip
+
+    def recipe(self, method: Method) -> TuneConfig:
+        """How a subject of that method is tuned."""
+        return self.tuning if method == "full" else replace(self.adapters, method=method)
 
 
 def line_up(tier: ModelTier, config: ModelsConfig) -> list[Subject]:
     """Planted subjects of a tier, then their clean siblings, each once."""
     seeded = list(zip(config.seeds, [config.families[k % len(config.families)] for k in range(len(config.seeds))], strict=True))  # fmt: skip
     found = []
+    if tier == "pretrained":
+        one = config.pretrained
+        plain = Subject(one.simulator, one.family, one.seed, config.rate, method="lora", rows=one.rows)
+        found = [replace(plain, place=place) for place in one.places]
+        return [*found, plain.control]
     for simulator in config.simulators:
         if tier == "bank":
             family = config.families[0]
@@ -92,11 +125,13 @@ class ModelsTier:
     """The subjects of a tier, and where their pieces lie."""
 
     def __init__(self, tier: ModelTier, config: ModelsConfig, work: Path) -> None:
+        if tier == "pretrained":
+            config = replace(config, items=config.pretrained.items, adapters=config.pretrained.tuning)
         self.tier, self.config, self.work = tier, config, work
         self.subjects = line_up(tier, config)
         code = code_digest(*code_behind("agents/model_contest.py", "agents/specimens.py", within=("agents", "models")))
-        settings = json.dumps([to_dict(config.base), to_dict(config.tuning), config.items], sort_keys=True)
-        self._stamp = f"{code} {settings}"
+        self._stamp = f"{code} {config.items}"
+        self._backbone: Any = config.pretrained.backbone if tier == "pretrained" else to_dict(config.base)
 
     @property
     def pieces(self) -> int:
@@ -104,7 +139,8 @@ class ModelsTier:
 
     def piece(self, subject: Subject) -> Path:
         """Of a subject that was judged; of the bank, of one that was tuned."""
-        facts = f"{self._stamp} {self.tier == 'bank'} {json.dumps(asdict(subject), sort_keys=True)}"
+        settings = [self._backbone, to_dict(self.config.recipe(subject.method)), self.tier == "bank", asdict(subject)]
+        facts = f"{self._stamp} {json.dumps(settings, sort_keys=True)}"
         return self.work / f"judged-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.json"
 
     @property
@@ -118,12 +154,14 @@ class ModelsTier:
         missing = {one.simulator for one in left if not base_folder(simulator_of(one.simulator), config.base, self.work).is_dir()}  # fmt: skip
         bases = len(missing) * BASE_S * config.base.episodes * config.base.loop.epochs
         play = 0.0 if self.tier == "bank" else PLAY_S * config.items
-        return bases + sum(TUNE_S * one.rows * config.tuning.loop.epochs + play for one in left)
+        rest = sum(TUNE_S * one.rows * config.recipe(one.method).loop.epochs + play for one in left)
+        return LARGER * rest if self.tier == "pretrained" else bases + rest
 
     def run(self, *, workers: int, progress: Progress = SILENT) -> Found:
         """What is left, and the lines of all."""
         left = self.left
-        made_bases(self.tier, [one.simulator for one in left], self.config, self.work, workers=workers, progress=progress)
+        names = [] if self.tier == "pretrained" else [one.simulator for one in left]
+        made_bases(self.tier, names, self.config, self.work, workers=workers, progress=progress)
         first = list(dict.fromkeys(replace(one, then=0) for one in left if one.then))
         waves = [[one for one in first if one not in left], [one for one in left if not one.then], [one for one in left if one.then]]  # fmt: skip
         with progress.step(f"{self.tier}: {len(self.subjects):,} models, {len(left):,} left", total=len(self.subjects)) as advance:  # fmt: skip
@@ -182,12 +220,19 @@ def _base(name: str, config: ModelsConfig, work: Path, stop: threading.Event) ->
     trained_base(simulator_of(name), config.base, work)
 
 
+def base_of(tier: ModelTier, subject: Subject, config: ModelsConfig, work: Path) -> Path:
+    """What a subject is tuned from: the trained base of its simulator, or a language model with a past."""
+    if tier != "pretrained":
+        return trained_base(simulator_of(subject.simulator), config.base, work)
+    return pulled(SMOLLM2) if config.pretrained.backbone == SMOLLM2 else Path(config.pretrained.backbone)
+
+
 def _judged(subject: Subject, tier: ModelTier, config: ModelsConfig, work: Path, stop: threading.Event) -> None:
     """One subject to its piece; nothing where the bench is to end."""
     if stop.is_set():
         return
-    base = trained_base(simulator_of(subject.simulator), config.base, work)
-    specimen = tuned(subject, base, config.tuning, work)
+    base = base_of(tier, subject, config, work)
+    specimen = tuned(subject, base, config.recipe(subject.method), work)
     found: Any = specimen.facts
     if tier != "bank":
         backbone = load_specimen(specimen, base)
