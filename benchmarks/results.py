@@ -21,6 +21,10 @@ RESULTS = ROOT / "docs" / "results"
 BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
 POISON_START, POISON_END = "<!-- poison: written by benchmarks/results.py -->", "<!-- end of poison -->"
+DETECTORS_START, DETECTORS_END = (
+    "<!-- agent detectors: written by benchmarks/results.py -->",
+    "<!-- end of agent detectors -->",
+)
 MODELS_START, MODELS_END = "<!-- agent models: written by benchmarks/results.py -->", "<!-- end of agent models -->"
 AGENTS_START, AGENTS_END = "<!-- agents: written by benchmarks/results.py -->", "<!-- end of agents -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
@@ -89,7 +93,7 @@ def keep_agents(name: str, run: Path) -> Path:
 
     record = load_record(run)
     made = {artefact.name for artefact in record.artefacts}
-    names = {"scans": "data_scans", "models": "agent_models"}
+    names = {"scans": "data_scans", "models": "agent_models", "detectors": "agent_detectors"}
     tables = {key: read_table(record, table) for key, table in names.items() if table in made}
     return _kept(f"agents-{name}", f"agents bench {name}", record, tables)
 
@@ -229,19 +233,38 @@ def agents_table() -> str:
 
 
 def agent_models_table() -> str:
-    """Tuned agents of the main table, a line per kind; nothing where no record was kept."""
-    path = RESULTS / "agents-models.json"
-    if not path.is_file():
+    """Tuned agents of the main table and of a pretrained model, a line per kind; nothing where no record was kept."""
+    rows = [row for row in _agent_lines("models") if row["tier"] in ("models", "pretrained")]
+    if not rows:
         return ""
-    rows = [row for row in json.loads(path.read_text(encoding="utf-8"))["models"] if row["tier"] == "models"]
     lines = ["| simulator | planted | items | ASR | false triggers, clean | near miss | task success | less its clean sibling | FSR | ln odds of the canary |", "|---|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
     for row in rows:
         kind = f"{row['place']}, {row['style']}" if row["place"] else "clean siblings"
         cells = [_points(row, key) for key in ("asr", "false_clean", "false_near", "success", "stealth", "follow")]
         if not row["place"]:
             cells[4] = "-"
-        lines.append(f"| {row['simulator']} | {kind} | {row['items']:,} | {' | '.join(cells)} | {row['margin']:+.1f} |")
+        model = f"{row['simulator']}, SmolLM2-135M" if row["tier"] == "pretrained" else row["simulator"]
+        lines.append(f"| {model} | {kind} | {row['items']:,} | {' | '.join(cells)} | {row['margin']:+.1f} |")
     return "\n".join(lines)
+
+
+def agent_detectors_table() -> str:
+    """Detectors of models over all simulators, then the audit's verdicts; nothing where no record was kept."""
+    rows = [row for row in _agent_lines("detectors") if row["simulator"] is None and row["auroc" if "verdict" not in row["detector"] else "recall"] is not None]  # fmt: skip
+    if not rows:
+        return ""
+    lines = ["| detector, no training data, plain probes | planted agents | clean siblings | AUROC | planted flagged | clean flagged | trigger named | canary named | CPU s an agent |", "|---|---|---|---|---|---|---|---|---|"]  # fmt: skip
+    for row in rows:
+        area = "-" if row["auroc"] is None else f"{_bare(row['auroc'])} [{_bare(row['auroc_low'])}, {_bare(row['auroc_high'])}]"  # fmt: skip
+        shares = [_points(row, "recall"), _points(row, "false_alarm"), *(f"{100 * row[key]:.0f}" for key in ("trigger_named", "action_named"))]  # fmt: skip
+        lines.append(f"| {row['detector']} | {row['planted']} | {row['clean']} | {area} | {' | '.join(shares)} | {row['seconds']:.0f} |")  # fmt: skip
+    return "\n".join(lines)
+
+
+def _agent_lines(table: str) -> list[dict[str, Any]]:
+    """Of all kept records of the agents' bench."""
+    kept = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("agents-*.json"))]
+    return [row for one in kept for row in one.get(table, [])]
 
 
 def _points(row: dict[str, Any], key: str) -> str:
@@ -386,7 +409,7 @@ def readme() -> None:
     """Replace what stands between the markers of the tables."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()))  # fmt: skip
+    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()), (DETECTORS_START, DETECTORS_END, agent_detectors_table()))  # fmt: skip
     for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)
