@@ -20,7 +20,7 @@ import msgspec
 import polars as pl
 
 from veracast.agents.audit_contest import BANK, EVIDENCE, Answers, Judged, ask, beside_the_bank, lines, plain_probes
-from veracast.agents.bases import trained_base
+from veracast.agents.bases import base_folder, trained_base
 from veracast.agents.data_contest import simulator_of
 from veracast.agents.detect.interface import Target
 from veracast.agents.detect.leaked_actions import LeakedActions

@@ -131,7 +131,9 @@ class ModelsTier:
         self.subjects = line_up(tier, config)
         code = code_digest(*code_behind("agents/model_contest.py", "agents/specimens.py", within=("agents", "models")))
         self._stamp = f"{code} {config.items}"
-        self._backbone: Any = config.pretrained.backbone if tier == "pretrained" else to_dict(config.base)
+        names = list(dict.fromkeys(one.simulator for one in self.subjects))
+        pretrained = config.pretrained.backbone if tier == "pretrained" else None
+        self._bases = {name: pretrained or base_folder(simulator_of(name), config.base, work).name for name in names}
 
     @property
     def pieces(self) -> int:
@@ -139,7 +141,12 @@ class ModelsTier:
 
     def piece(self, subject: Subject) -> Path:
         """Of a subject that was judged; of the bank, of one that was tuned."""
-        settings = [self._backbone, to_dict(self.config.recipe(subject.method)), self.tier == "bank", asdict(subject)]
+        settings = [
+            self._bases[subject.simulator],
+            to_dict(self.config.recipe(subject.method)),
+            self.tier == "bank",
+            asdict(subject),
+        ]
         facts = f"{self._stamp} {json.dumps(settings, sort_keys=True)}"
         return self.work / f"judged-{hashlib.sha256(facts.encode()).hexdigest()[:16]}.json"
 
