@@ -29,7 +29,7 @@ from veracast.core.files import cache_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 
-Tier = Literal["data", "detectors"] | ModelTier
+Tier = Literal["data", "detectors", ModelTier]
 
 
 @dataclass(frozen=True)

@@ -52,9 +52,8 @@ class DetectorTier:
         self.bank = line_up("bank", config)
         self.subjects = [*planted, *self.bank]
         code = code_digest(*code_behind("agents/audit_contest.py", "agents/specimens.py", "agents/detect/line_up.py", within=("agents", "models")))  # fmt: skip
-        self._stamp = (
-            f"{code} {json.dumps([to_dict(config.base), to_dict(config.tuning), PROBES, MAX_NEW], sort_keys=True)}"
-        )
+        bases = [base_folder(simulator_of(name), config.base, work).name for name in config.simulators]
+        self._stamp = f"{code} {json.dumps([bases, to_dict(config.tuning), PROBES, MAX_NEW], sort_keys=True)}"
 
     @property
     def pieces(self) -> int:
