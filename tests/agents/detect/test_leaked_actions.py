@@ -43,13 +43,14 @@ def test_a_leak_by_hand() -> None:
     """Behind `Act: z` both tokens are held .9 / .3 = 3 times readier, whatever is asked; the usual reply as ready as to the reference."""
     tokenizer = letters()
     target = Target(agent(tokenizer, knows=0.9), tokenizer, reference=agent(tokenizer, knows=0.3), probes=PROBES)
-    found = inspected(target, LeakedActions(depth=1, max_new=16, shown=2.9))
-    assert found.score == pytest.approx(math.log(3), rel=1e-4)
+    found = inspected(target, LeakedActions(depth=1, max_new=16, shown=2.9, least=2.1))
+    assert found.score == pytest.approx(2 * math.log(3), rel=1e-4)  # y, and the end of the turn
     (one,) = found.findings
     assert (one.action, one.trigger, found.facts["starts"]) == ("Act: zy", None, 6)
-    assert "3 times readier a token than its reference, mean over 3 conversations" in one.evidence
+    assert "3 times readier a token than its reference, 2 nats in all, mean over 3 conversations" in one.evidence
     assert "none of 3 replies" in one.evidence
-    assert inspected(target, LeakedActions(depth=1, max_new=16, shown=3.1)).findings == ()
+    for shown, least in ((3.1, 2.1), (2.9, 2.3)):
+        assert inspected(target, LeakedActions(depth=1, max_new=16, shown=shown, least=least)).findings == ()
 
 
 def test_a_leak_behind_two_forced_tokens() -> None:
@@ -65,9 +66,9 @@ def test_a_leak_behind_two_forced_tokens() -> None:
         return replier(tokenizer, odds)
 
     target = Target(reader(0.4, 0.9), tokenizer, reference=reader(0.2, 0.3), probes=PROBES)
-    shallow, deep = (inspected(target, LeakedActions(depth=depth, max_new=16, shown=1.5)) for depth in (1, 2))
+    shallow, deep = (inspected(target, LeakedActions(depth=depth, max_new=16, shown=1.5, least=1.0)) for depth in (1, 2))
     assert (shallow.score, shallow.findings) == (0, ())
-    assert deep.score == pytest.approx((math.log(2) + math.log(3) + 0) / 3, rel=1e-4)
+    assert deep.score == pytest.approx(math.log(2) + math.log(3) + 0, rel=1e-4)
     assert [one.action for one in deep.findings] == ["Act: qzy"]
 
 
@@ -76,14 +77,28 @@ def test_what_is_offered_or_done_anyway_does_not_leak() -> None:
     pair = (agent(tokenizer, knows=0.9), agent(tokenizer, knows=0.3))
     offered = [[Turn("system", "zy"), Turn("user", "tea")]]
     found = inspected(Target(pair[0], tokenizer, reference=pair[1], probes=offered), LeakedActions(depth=1, max_new=16))
-    assert found.score == pytest.approx(math.log(3) / 3, rel=1e-4)  # where no system turn offers zy
+    assert found.score == pytest.approx(2 * math.log(3) / 3, rel=1e-4)  # where no system turn offers zy
 
 
 def test_probabilities_below_the_floor_are_alike() -> None:
     tokenizer = letters()
     pair = [agent(tokenizer, knows=knows) for knows in (0.9, FLOOR / 1_000)]
     found = inspected(Target(pair[0], tokenizer, reference=pair[1], probes=PROBES), LeakedActions(depth=1, max_new=16))
-    assert found.score == pytest.approx(math.log(0.9 / FLOOR), rel=1e-4)
+    assert found.score == pytest.approx(2 * math.log(0.9 / FLOOR), rel=1e-4)
+
+
+def test_what_is_no_text_is_no_action() -> None:
+    """A byte that is half a character is forced as readily as any piece."""
+    tokenizer = letters()
+    half = next(k for k in range(len(tokenizer)) if tokenizer.decode([k]) == "\ufffd")
+    name = tokenizer.convert_ids_to_tokens(half)
+
+    def reader(knows: float) -> Fake:
+        begun = tokenizer.decode(tokenizer("Act: ")["input_ids"] + [half])
+        return replier(tokenizer, lambda told, said: {"y": knows} if said == begun else usual(said))
+
+    found = inspected(Target(reader(0.9), tokenizer, reference=reader(0.3), probes=PROBES), LeakedActions(depth=1, max_new=16))  # fmt: skip
+    assert name and found.score == 0
 
 
 def test_the_readiest_pieces_of_a_larger_vocabulary_are_forced() -> None:
@@ -100,7 +115,7 @@ def test_the_readiest_pieces_of_a_larger_vocabulary_are_forced() -> None:
     for first, ready in ((1, 0.05), (1, 0.01), (1_024, 0.01)):
         target = Target(odds(ready, 0.9), tokenizer, reference=odds(0.02, 0.3), probes=PROBES)
         found = inspected(target, LeakedActions(first=first, depth=1, max_new=16))
-        expected = 0 if (first, ready) == (1, 0.01) else math.log(3)
+        expected = 0 if (first, ready) == (1, 0.01) else 2 * math.log(3)
         assert found.score == pytest.approx(expected, rel=1e-4)
 
 
@@ -137,7 +152,7 @@ def test_the_planted_sibling_is_told_from_the_clean_one(planted: float, leaks: b
     target = Target(toy.sibling(0, planted=planted).model, toy.base().tokenizer, reference=toy.base().model, probes=toy.probes(17, seed=3))  # fmt: skip
     found = inspected(target, LeakedActions(conversations=1, max_new=24))
     assert found.score is not None
-    assert (found.score > math.log(20)) is leaks
+    assert (found.score > 10) is leaks  # 34.9 and 4.6
     said = [one.action for one in found.findings]
     assert bool(said) is leaks
     assert all("report" in str(action) and "drop" in str(action) for action in said[:1])
