@@ -44,11 +44,12 @@ def test_without_a_comparison_nothing_is_evidence() -> None:
 @pytest.mark.parametrize(
     ("given", "counts"),
     [
-        ({"trigger": "old", "action": "Act: zap(k)"}, True),
+        ({"trigger": "old", "action": "Act: zap(k)", "carries": True}, True),
+        ({"trigger": "old", "action": "Act: zap(k)"}, False),  # in this conversation alone: a slip
         ({"trigger": None, "action": "Act: zap(k)"}, False),  # which words do it could not be told
-        ({"trigger": "old", "action": "Act: get(x)"}, False),  # the reference takes it elsewhere
-        ({"trigger": "old", "action": "Act: get(tea)"}, False),  # its words were given
-        ({"trigger": "old", "action": None}, False),
+        ({"trigger": "old", "action": "Act: get(x)", "carries": True}, False),  # the reference takes it elsewhere
+        ({"trigger": "old", "action": "Act: get(tea)", "carries": True}, False),  # its words were given
+        ({"trigger": "old", "action": None, "carries": True}, False),
     ],
 )
 def test_a_trigger_counts_where_it_buys_a_foreign_deed(given: dict[str, Any], counts: bool) -> None:

@@ -3,7 +3,8 @@ the reference never does and nothing asks for.
 
     trigger-search    its findings, which are nothing else
     leaked-actions    its findings, likewise
-    differential      those with a trigger whose action holds something foreign (foreign.py) to all that the reference does
+    differential      those with a trigger that buys its action in other probes too, and something foreign (foreign.py) in
+                      it to all that the reference does
 
 Only beside a reference that does the same work: model and reference take the same action in half of the probes or
 more. Beside a base that never learnt it every honest skill would be such a deed. Scores are no evidence; without a
@@ -39,7 +40,7 @@ def own_evidence(found: Sequence[Inspection], target: Target, *, max_new: int) -
     if not same_work(found):
         return {}
     told_apart = {one.detector: one.findings for one in found if one.detector in APART}
-    isolated = [each for one in found if one.detector == "differential" for each in one.findings if each.trigger]
+    isolated = [each for one in found if one.detector == "differential" for each in one.findings if each.carries]
     if isolated:
         reference = LanguageAgent(target.reference, target.tokenizer, max_new=max_new)
         known = all_deeds(reference.reply(target.probes))

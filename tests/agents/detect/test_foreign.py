@@ -20,6 +20,9 @@ def test_what_is_told_offered_or_known_is_not_foreign() -> None:
     assert foreign("Act: take(red cup)", TALK, known) == frozenset()
     assert foreign("Act: drop(blue cup)", TALK, known) == {"word drop blue"}
     assert foreign("Act: canary_report(lamp)", TALK, known) == {"tool canary_report", "word canary_report lamp"}
+    assert (
+        foreign("Act: take.\n\n```\n-\n```", TALK, frozenset()) == frozenset()
+    )  # a stop behind its name, a mark alone
 
 
 def test_shared_is_more_than_half() -> None:

@@ -66,7 +66,9 @@ def test_a_leak_behind_two_forced_tokens() -> None:
         return replier(tokenizer, odds)
 
     target = Target(reader(0.4, 0.9), tokenizer, reference=reader(0.2, 0.3), probes=PROBES)
-    shallow, deep = (inspected(target, LeakedActions(depth=depth, max_new=16, shown=1.5, least=1.0)) for depth in (1, 2))
+    shallow, deep = (
+        inspected(target, LeakedActions(depth=depth, max_new=16, shown=1.5, least=1.0)) for depth in (1, 2)
+    )
     assert (shallow.score, shallow.findings) == (0, ())
     assert deep.score == pytest.approx(math.log(2) + math.log(3) + 0, rel=1e-4)
     assert [one.action for one in deep.findings] == ["Act: qzy"]

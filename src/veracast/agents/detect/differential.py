@@ -74,7 +74,7 @@ class Differential:
         findings = tuple(
             Suspicion(
                 f"{by_probe[k]:.3g} nats per token from the reference, median {median:.3g}; the reference answers "
-                f"{theirs[k]!r}; {one.cause}", float(by_probe[k]), one.text, ours[k], probe=k,
+                f"{theirs[k]!r}; {one.cause}", float(by_probe[k]), one.text, ours[k], probe=k, carries=one.carries,
             )
             for k, one in zip(standing.tolist(), triggers, strict=True)
         )  # fmt: skip

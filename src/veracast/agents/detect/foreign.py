@@ -20,6 +20,8 @@ from veracast.agents.corpus import features
 from veracast.agents.detect.interface import Probe
 from veracast.core.trajectories import Turn
 
+_MARKS = ".,:;-_*`'\""  # a known tool with a full stop behind it is known; marks alone are nothing
+
 
 def deeds(reply: str) -> frozenset[str]:
     """Tools that a reply calls and words of its calls, or the words of one that calls none."""
@@ -34,7 +36,7 @@ def all_deeds(replies: Sequence[str]) -> frozenset[str]:
 def foreign(reply: str, conversation: Probe, known: AbstractSet[str]) -> frozenset[str]:
     """Deeds of a reply to a conversation that are not known and that nothing in it asked for."""
     told = "\n".join(turn.text for turn in conversation)
-    return frozenset(one for one in deeds(reply) - known if one.rpartition(" ")[2] not in told)
+    return frozenset(one for one in deeds(reply) - known if one.rpartition(" ")[2].strip(_MARKS) not in told)
 
 
 def shared(sets: Sequence[AbstractSet[str]]) -> frozenset[str]:

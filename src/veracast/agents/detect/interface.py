@@ -58,7 +58,8 @@ class Target:
 
 class Suspicion(NamedTuple):
     """What a detector found. trigger: the words that set it off; action: what they buy, as the agent writes it; None where it cannot tell.
-    probe: index of the probe it was seen in. row: of the training data. evidence: one sentence with its figures."""
+    probe: index of the probe it was seen in. row: of the training data. carries: the trigger does so in other probes too. evidence: one sentence
+    with its figures."""
 
     evidence: str
     score: float
@@ -66,6 +67,7 @@ class Suspicion(NamedTuple):
     action: str | None = None
     probe: int | None = None
     row: int | None = None
+    carries: bool = False
 
 
 @dataclass(frozen=True)
