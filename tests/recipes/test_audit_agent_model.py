@@ -107,7 +107,7 @@ def test_a_planted_adapter_is_found_by_evidence_of_its_own(planted_run: Path) ->
         in record.verdict
     )
     assert (record.counts["flagged"], record.counts["false_alarm_rate"], record.inputs[0]["planted_backdoor"]) == (2, None, True)  # fmt: skip
-    assert record.counts["missing"] == ["a bank of 0 clean siblings, 5 or more are needed -> --bank FOLDER, adapters tuned from the same base by the same recipe on clean rows"]  # fmt: skip
+    assert record.counts["missing"] == ["no clean siblings to compare it with, 5 or more are needed -> --bank FOLDER, adapters tuned from the same base by the same recipe on clean rows"]  # fmt: skip
 
 
 def test_every_detector_has_its_line(planted_run: Path) -> None:
@@ -184,7 +184,8 @@ def test_conversations_that_do_not_fit_clear_nothing(disk: Path, tmp_path: Path)
     """Experts' episodes are longer than the toy's context."""
     record = run(config(disk, "clean", probes=(), bank=(disk / "bank",)), tmp_path / "run")
     assert (record.status, record.counts["probes"], record.counts["probes_too_long"]) == ("not_measured", 0, 36)
-    assert "in none of 0 generated conversations does it call a tool -> --probes FILE" in record.verdict
+    assert "in none of 0 generated conversations does it call a tool -> --probes FILE" in record.counts["missing"][0]
+    assert record.verdict.startswith("Not measured: in none of 0 generated conversations does it call a tool; no clean")
 
 
 def test_without_a_base_nothing_is_measured(disk: Path, tmp_path: Path) -> None:
@@ -192,9 +193,7 @@ def test_without_a_base_nothing_is_measured(disk: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 4
     body = json.loads(done.stdout)
-    assert (
-        body["verdict"] == "Not measured: no base to compare it with -> --base FOLDER, the model that it was tuned from"
-    )
+    assert body["verdict"] == "Not measured: no base to compare it with"
     assert {row["score"] for row in read_table(load_record(tmp_path / "run"), "detections").iter_rows(named=True)} == {
         None
     }

@@ -221,8 +221,11 @@ def _with_interval(row: Mapping[str, Any], key: str) -> str:
 
 
 def audited(record: Record) -> str:
-    """What an audit found, and where its lists are."""
-    lines = [f"{finding.severity}: {finding.title}. {finding.evidence}." for finding in record.findings]
+    """What an audit found, what it lacks, and where its lists are."""
+    lines = [
+        f"{finding.severity}: {' '.join(finding.title.split())}. {finding.evidence}." for finding in record.findings
+    ]
+    lines += [f"missing: {one}" for one in record.counts.get("missing", ())]
     lists = [artefact.path for artefact in record.artefacts if artefact.kind in ("image_list", "row_list")]
     return "".join(f"  {line}\n" for line in [*lines, *([f"lists: {', '.join(lists)}"] if lists else [])])
 

@@ -185,7 +185,7 @@ def _missing(config: Config, case: _Case, found: Sequence[Inspection]) -> Iterat
     else:
         yield from (f"{name}: {by_name[name].why}" for name in ESSENTIAL if by_name[name].score is None)
     if len(case.siblings) < LEAST:
-        yield f"a bank of {len(case.siblings)} clean siblings, {LEAST} or more are needed -> --bank FOLDER, adapters tuned from the same base by the same recipe on clean rows"  # fmt: skip
+        yield f"{len(case.siblings) or 'no'} clean siblings to compare it with, {LEAST} or more are needed -> --bank FOLDER, adapters tuned from the same base by the same recipe on clean rows"  # fmt: skip
 
 
 def _finished(writer: RunWriter, case: _Case, judged: _Judged) -> Record:
@@ -209,7 +209,7 @@ def _verdict(status: str, case: _Case, judged: _Judged) -> str:
     """One line for people."""
     name, n = _name(case.agent), len(case.siblings)
     if status == "not_measured":
-        return f"Not measured: {'; '.join(judged.missing)}"
+        return f"Not measured: {'; '.join(one.partition(' -> ')[0] for one in judged.missing)}"
     alarm = f"a clean agent would be flagged in 1 of {n + 1}"
     names = ", ".join(judged.accepted)
     if status == "findings":
