@@ -1,0 +1,70 @@
+"""What each part of one modality does to the score: taken away from the whole, put in alone, and on average over all orders.
+
+    without     score - score without the part                     (occlusion, leave one out)
+    alone       score with it alone in its modality - score without any of that modality
+    shapley     mean gain over orders in which the parts of the modality come, the other modalities whole (games.py), exact for few parts
+
+`without` is zero for two parts of which either is enough, `alone` for two that only work together; Shapley values share both. All are in the
+scorer's unit; Shapley values of a modality sum to score - score without the modality.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from veracast.core.errors import ConfigError
+from veracast.core.seeds import stream
+from veracast.explain.games import coalitions, sampled_shapley, shapley
+from veracast.explain.perturb import Perturbed, Unit
+
+EXACT = 8
+"""Parts up to which Shapley values are exact: 256 scores."""
+
+
+@dataclass(frozen=True)
+class UnitEffects:
+    """units: of the modality (n,); without, alone, shapley: (n,); errors: standard errors of the Shapley values, 0 where exact.
+    full: score; bare: without any part of the modality, the others whole."""
+
+    modality: str
+    units: tuple[Unit, ...]
+    without: np.ndarray
+    alone: np.ndarray
+    shapley: np.ndarray
+    errors: np.ndarray
+    full: float
+    bare: float
+
+    @property
+    def completeness_error(self) -> float:
+        """|sum of Shapley values - (full - bare)|."""
+        return abs(float(self.shapley.sum()) - (self.full - self.bare))
+
+    def ranked(self) -> list[int]:
+        """Numbers of the parts, the largest Shapley value first, whatever its sign."""
+        return [int(k) for k in np.argsort(-np.abs(self.shapley), kind="stable")]
+
+
+def unit_effects(perturbed: Perturbed, modality: str, *, orders: int = 32, seed: int = 0) -> UnitEffects:
+    """orders: of parts, each forwards and backwards, where there are more than EXACT of them. ConfigError for a modality without parts."""
+    places = perturbed.places(modality)
+    n = len(places)
+    if n == 0:
+        raise ConfigError([f"{modality} has no parts here -> explain the modalities that hold something"])
+
+    def worth(keep: np.ndarray) -> np.ndarray:
+        whole = np.ones((len(keep), len(perturbed.units)), dtype=bool)
+        whole[:, places] = keep
+        return perturbed.scores(whole)
+
+    one = np.eye(n, dtype=bool)
+    ends = worth(np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)]))
+    full, bare = float(ends[0]), float(ends[1])
+    if n <= EXACT:
+        values, errors = shapley(worth(coalitions(n))), np.zeros(n)
+    else:
+        values, errors, _ = sampled_shapley(worth, n, orders=orders, rng=stream(seed, "explain", "effects", modality))
+    units = tuple(perturbed.units[k] for k in places)
+    return UnitEffects(modality, units, full - worth(~one), worth(one) - bare, values, errors, full, bare)
