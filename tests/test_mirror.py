@@ -19,7 +19,8 @@ NO_CODE = {
 
 def sources() -> set[str]:
     found = (path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
-    return {str(path.relative_to(SOURCE)) for path in found} - NO_CODE
+    examples = {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")}
+    return {str(path.relative_to(SOURCE)) for path in found} - NO_CODE | examples
 
 
 def with_tests() -> set[str]:

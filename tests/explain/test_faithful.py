@@ -8,6 +8,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
+from veracast.core.errors import ConfigError
 from veracast.explain.effects import unit_effects
 from veracast.explain.faithful import deletion
 from veracast.explain.perturb import Perturbed
@@ -27,23 +28,39 @@ def perturbed(weights: np.ndarray) -> Perturbed:
     return Perturbed({"numbers": dict.fromkeys(names, 1.0)}, (Numbers(dict.fromkeys(names, 0.0)),), Scorer(score))
 
 
-def test_a_curve_by_hand() -> None:
-    """Of 3, -2, 1 the first goes first and the second last: 3, 0, -1, 1."""
-    found = deletion(perturbed(WEIGHTS), "numbers", WEIGHTS, orders=4)
-    assert found.curve.tolist() == [3, 0, -1, 1]
-    assert found.area == 0.75
-    areas = {np.mean([1 + WEIGHTS[list(order[gone:])].sum() for gone in range(4)]) for order in permutations(range(3))}
-    assert {round(float(one), 9) for one in found.controls} <= {round(float(one), 9) for one in areas}
-    assert found.z == pytest.approx((found.controls.mean() - 0.75) / found.controls.std(ddof=1))
+@pytest.mark.parametrize("said", permutations((3.0, -2.0, 1.0)), ids=str)
+def test_a_curve_and_its_regret_by_hand(said: tuple[float, ...]) -> None:
+    """Of 3, -2, 1 the first goes first and the second last: 3, 0, -1, 1, the best; the worst order is the reverse: 3, 5, 4, 1."""
+    found = deletion(perturbed(WEIGHTS), "numbers", np.array(said))
+    order = np.argsort(-np.array(said))
+    curve = [3 - WEIGHTS[order[:gone]].sum() for gone in range(4)]
+    assert found.curve.tolist() == curve and found.area == np.mean(curve)
+    assert found.regret == pytest.approx((np.mean(curve) - 0.75) / (3.25 - 0.75))
+    assert found.faithful is (said == (3.0, -2.0, 1.0))
+
+
+def test_the_best_and_worst_orders_are_those_of_all_written_out() -> None:
+    rng = np.random.default_rng(6)
+    table = rng.normal(size=32)
+
+    def score(items: Sequence[Item]) -> list[float]:
+        return [table[int(sum(v * 2**k for k, v in enumerate(one["numbers"].values())))] for one in items]
+
+    names = [f"x{k}" for k in range(5)]
+    model = Perturbed({"numbers": dict.fromkeys(names, 1.0)}, (Numbers(dict.fromkeys(names, 0.0)),), Scorer(score))
+    found = [deletion(model, "numbers", -np.argsort(order)) for order in permutations(range(5))]
+    assert min(one.regret or 0 for one in found) == pytest.approx(0, abs=1e-12)
+    assert max(one.regret or 0 for one in found) == pytest.approx(1)
 
 
 def test_the_right_order_is_faithful_and_its_reverse_is_not() -> None:
     weights = np.random.default_rng(3).normal(size=40)
     model = perturbed(weights)
     right, wrong, vague = (deletion(model, "numbers", said) for said in (weights, -weights, np.zeros(40)))
-    assert right.faithful and right.z is not None and right.z > 5
-    assert not wrong.faithful and wrong.z is not None and wrong.z < -5
-    assert vague.z is not None and abs(vague.z) < 3
+    assert right.faithful and right.z is not None and right.z > 5 and right.regret is None
+    assert wrong.faithful is False and wrong.z is not None and wrong.z < -5
+    assert vague.faithful is False and vague.z is not None and abs(vague.z) < 3
+    assert right.z == pytest.approx((right.controls.mean() - right.area) / right.controls.std(ddof=1))
 
 
 def test_effects_of_a_model_are_faithful_to_it_and_not_to_another() -> None:
@@ -51,14 +68,21 @@ def test_effects_of_a_model_are_faithful_to_it_and_not_to_another() -> None:
     mine, other = perturbed(rng.normal(size=24)), perturbed(rng.normal(size=24))
     said = unit_effects(mine, "numbers").shapley
     assert deletion(mine, "numbers", said).faithful
-    assert not deletion(other, "numbers", said).faithful
+    assert deletion(other, "numbers", said).faithful is False
 
 
 def test_where_nothing_changes_nothing_is_told() -> None:
-    found = deletion(perturbed(np.zeros(5)), "numbers", np.arange(5.0))
-    assert (found.z, found.faithful) == (None, False)
+    for parts in (5, 12):
+        found = deletion(perturbed(np.zeros(parts)), "numbers", np.arange(float(parts)))
+        assert (found.z, found.regret, found.faithful) == (None, None, None)
+
+
+def test_one_part_has_no_order() -> None:
+    with pytest.raises(ConfigError, match="numbers has 1 parts: nothing to order"):
+        deletion(perturbed(np.ones(1)), "numbers", np.ones(1))
 
 
 def test_the_same_seed_gives_the_same_controls() -> None:
-    first, second, third = (deletion(perturbed(WEIGHTS), "numbers", WEIGHTS, seed=seed) for seed in (1, 1, 2))
+    weights = np.arange(12.0)
+    first, second, third = (deletion(perturbed(weights), "numbers", weights, seed=seed) for seed in (1, 1, 2))
     assert np.array_equal(first.controls, second.controls) and not np.array_equal(first.controls, third.controls)

@@ -75,12 +75,12 @@ class Words:
             return content
         found = list(_WORD.finditer(content))
         ends = [*(match.start() for match in found[1:]), len(content)][: len(found)]
-        told = ""
+        told, gap = "", ""
         for match, end, there in zip(found, ends, keep, strict=True):
             if there:
-                glued = told and _WORD.fullmatch(told[-1] + match[0][0])
-                told += f"{' ' if glued else ''}{content[match.start() : end]}"
-        return told.strip()
+                glued = told and not gap and _WORD.fullmatch(told[-1] + match[0][0])
+                told, gap = f"{told}{' ' if glued else gap}{match[0]}", content[match.end() : end]
+        return told
 
 
 @dataclass(frozen=True)
