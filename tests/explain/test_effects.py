@@ -11,7 +11,7 @@ from veracast.core.errors import ConfigError
 from veracast.explain.effects import EXACT, UnitEffects, unit_effects
 from veracast.explain.perturb import Perturbed
 from veracast.explain.scorer import Item, Scorer
-from veracast.explain.units import Numbers, Texts
+from veracast.explain.units import Edge, Edges, Numbers, Texts
 
 
 def effects(of: Callable[[Mapping[str, float]], float], count: int = 3, *, orders: int = 32) -> UnitEffects:
@@ -54,6 +54,22 @@ def test_many_parts_are_sampled_sum_up_and_come_within_their_errors() -> None:
     np.testing.assert_allclose(found.shapley[3:], exact[3:], atol=1e-9)
     assert (np.abs(found.shapley[:3] - exact[:3]) < 4 * found.errors[:3]).all() and found.errors[:3].min() > 0
     np.testing.assert_array_equal(found.shapley, effects(lambda x: sum(k * v for k, v in enumerate(x.values())) + 9 * x["a"] * x["b"] * x["c"], count, orders=64).shapley)  # fmt: skip
+
+
+def test_parts_of_a_group_come_and_go_together() -> None:
+    """Edges by relation: two by the author are needed together, one by music adds 2."""
+    content = [Edge("v", "by", "a"), Edge("v", "uses", "m"), Edge("w", "by", "a")]
+
+    def score(items: Sequence[Item]) -> list[float]:
+        return [3.0 * (content[0] in one["graph"] and content[2] in one["graph"]) + 2 * (content[1] in one["graph"]) for one in items]  # fmt: skip
+
+    perturbed = Perturbed({"graph": content}, (Edges(),), Scorer(score))
+    found = unit_effects(perturbed, "graph", groups=[one.kind for one in content])
+    assert [unit.name for unit in found.units] == ["by", "uses"]
+    np.testing.assert_allclose([found.without, found.alone, found.shapley], [[3, 2]] * 3, atol=1e-12)
+    np.testing.assert_allclose(unit_effects(perturbed, "graph").shapley, [1.5, 2, 1.5], atol=1e-12)
+    with pytest.raises(ConfigError, match="1 groups for 3 parts of graph"):
+        unit_effects(perturbed, "graph", groups=["by"])
 
 
 def test_a_modality_without_parts_is_refused() -> None:

@@ -10,6 +10,7 @@ scorer's unit; Shapley values of a modality sum to score - score without the mod
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,7 @@ EXACT = 8
 
 @dataclass(frozen=True)
 class UnitEffects:
-    """units: of the modality (n,); without, alone, shapley: (n,); errors: standard errors of the Shapley values, 0 where exact.
+    """units: of the modality, or groups of them (n,); without, alone, shapley: (n,); errors: standard errors of the Shapley values, 0 where exact.
     full: score; bare: without any part of the modality, the others whole."""
 
     modality: str
@@ -47,16 +48,25 @@ class UnitEffects:
         return [int(k) for k in np.argsort(-np.abs(self.shapley), kind="stable")]
 
 
-def unit_effects(perturbed: Perturbed, modality: str, *, orders: int = 32, seed: int = 0) -> UnitEffects:
-    """orders: of parts, each forwards and backwards, where there are more than EXACT of them. ConfigError for a modality without parts."""
+def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] = (), orders: int = 32, seed: int = 0) -> UnitEffects:  # fmt: skip
+    """groups: of each part, by name; parts of a group come and go together, such as the edges of a relation or the cells of a frame. Empty = each
+    part by itself. orders: of parts or groups, each forwards and backwards, where there are more than EXACT of them.
+
+    ConfigError for a modality without parts, or groups of another number.
+    """
     places = perturbed.places(modality)
-    n = len(places)
-    if n == 0:
+    if len(places) == 0:
         raise ConfigError([f"{modality} has no parts here -> explain the modalities that hold something"])
+    named = list(groups) or [perturbed.units[k].name for k in places]
+    if len(named) != len(places):
+        raise ConfigError([f"{len(named)} groups for {len(places)} parts of {modality} -> name the group of each part"])
+    names = list(dict.fromkeys(named))
+    member = np.array([names.index(one) for one in named])
+    n = len(names)
 
     def worth(keep: np.ndarray) -> np.ndarray:
         whole = np.ones((len(keep), len(perturbed.units)), dtype=bool)
-        whole[:, places] = keep
+        whole[:, places] = keep[:, member]
         return perturbed.scores(whole)
 
     one = np.eye(n, dtype=bool)
@@ -66,5 +76,5 @@ def unit_effects(perturbed: Perturbed, modality: str, *, orders: int = 32, seed:
         values, errors = shapley(worth(coalitions(n))), np.zeros(n)
     else:
         values, errors, _ = sampled_shapley(worth, n, orders=orders, rng=stream(seed, "explain", "effects", modality))
-    units = tuple(perturbed.units[k] for k in places)
+    units = tuple(Unit(modality, name) for name in names)
     return UnitEffects(modality, units, full - worth(~one), worth(one) - bare, values, errors, full, bare)
