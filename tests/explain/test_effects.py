@@ -76,3 +76,23 @@ def test_a_modality_without_parts_is_refused() -> None:
     perturbed = Perturbed({"numbers": {"a": 1.0}, "comments": []}, (Numbers({"a": 0.0}), Texts()), Scorer(lambda items: [0.0] * len(items)))  # fmt: skip
     with pytest.raises(ConfigError, match="comments has no parts here"):
         unit_effects(perturbed, "comments")
+
+
+def test_exact_values_are_captums_on_the_same_network() -> None:
+    """captum's are float32."""
+    torch, attr = pytest.importorskip("torch"), pytest.importorskip("captum.attr")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(torch.nn.Linear(5, 16), torch.nn.Tanh(), torch.nn.Linear(16, 1)).double()
+    inputs, baselines = (torch.tensor(np.random.default_rng(k).normal(size=(1, 5))) for k in (1, 2))
+    theirs = attr.ShapleyValues(lambda x: network(x)[:, 0]).attribute(inputs, baselines=baselines)[0].numpy()
+
+    def score(items: Sequence[Item]) -> np.ndarray:
+        rows = torch.tensor([list(one["numbers"].values()) for one in items], dtype=torch.float64).reshape(-1, 5)
+        with torch.no_grad():
+            return np.asarray(network(rows)[:, 0].numpy())
+
+    item, base = (dict(zip("abcde", one[0].tolist(), strict=True)) for one in (inputs, baselines))
+    ours = unit_effects(Perturbed({"numbers": item}, (Numbers(base),), Scorer(score)), "numbers").shapley
+    np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    assert np.abs(theirs).min() > 1e-3
