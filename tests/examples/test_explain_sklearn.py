@@ -10,6 +10,10 @@ import pytest
 EXAMPLE = Path(__file__).parents[2] / "examples" / "explain_sklearn.py"
 
 
+def test_it_is_short() -> None:
+    assert sum(bool(line.strip()) for line in EXAMPLE.read_text(encoding="utf-8").splitlines()) < 40
+
+
 def test_the_cat_makes_the_text_and_decoys_make_nothing() -> None:
     pytest.importorskip("sklearn")
     told = runpy.run_path(str(EXAMPLE))["main"]()
