@@ -1,0 +1,1 @@
+"""How good anybody's explanations are, beside references that people gave."""
