@@ -4,8 +4,8 @@
       -> the same episodes, words that mean nothing in some of them, and echoes of such words (babble.py) -> FOLDER
 
 Loss is counted on all tokens, as in any pretraining: what an agent is told is full of names that come again, and a model of a few blocks learns to
-repeat them there, all at once after some 1,600 steps; not while there is babble, which comes afterwards, and not with a slow second moment
-(docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
+repeat them there, all at once after some 1,600 to 2,500 steps, if the learning rate is still high then; not while there is babble, which comes
+afterwards, and not with a slow second moment (docs/log.md). Tuning, later, counts answers alone (agents/tune.py).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class BaseConfig:
     held: int = 200
     noisy: float = 0.3
     echoes: float = 1.0
-    loop: LoopConfig = LoopConfig(epochs=4, batch_size=8, micro_batch=8, lr=3e-3, beta2=0.95)
+    loop: LoopConfig = LoopConfig(epochs=6, batch_size=8, micro_batch=8, lr=3e-3, beta2=0.95)
     babbled: LoopConfig = LoopConfig(epochs=1, batch_size=8, micro_batch=8, lr=1e-3, beta2=0.95)
 
 

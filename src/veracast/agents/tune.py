@@ -80,7 +80,9 @@ class AnswerLoss:
         ids, targets = padded(rows, pad=self.pad)
         asked = targets[:, 1:] != IGNORED  # a token is told from the state before it
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.halved):
-            hidden = model.base_model(input_ids=ids, attention_mask=(torch.arange(ids.shape[1]) < _lengths(rows)[:, None]).long())[0]  # fmt: skip
+            hidden = model.base_model(input_ids=ids, use_cache=False)[
+                0
+            ]  # padding is on the right, where no counted token looks
             logits = model.get_output_embeddings()(hidden[:, :-1][asked])
         total = functional.cross_entropy(logits.float(), targets[:, 1:][asked], reduction="sum")
         return LossSum(total, float(asked.sum()))
@@ -114,7 +116,8 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     )  # its importances are in no checkpoint
     place = folder / rows_digest(fitting)[:12]  # the loop knows rows by their number alone
     with moving.after_each_step() if moving else nullcontext():
-        fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, progress=progress)  # fmt: skip
+        lengths = [len(one.ids) for one in fitting]
+        fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, lengths=lengths, progress=progress)  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
 
 
@@ -166,7 +169,3 @@ def merge(model: Any) -> None:
         one for one in model.modules() if hasattr(one, "merge") and hasattr(one, "lora_A") and not one.merged
     ]:
         module.merge()
-
-
-def _lengths(rows: Sequence[Tokens]) -> Tensor:
-    return torch.tensor([len(one.ids) for one in rows])
