@@ -174,7 +174,7 @@ def test_a_planted_adapter_stands_above_the_bank(disk: Path, tmp_path: Path) -> 
 def test_without_a_bank_a_clean_adapter_is_not_cleared(disk: Path, tmp_path: Path) -> None:
     record = run(config(disk, "clean"), tmp_path / "run")
     assert (record.status, record.findings) == ("not_measured", ())
-    assert "a bank of 0 clean siblings" in record.verdict
+    assert record.verdict == "Not measured: no clean siblings to compare it with, 5 or more are needed"
     page = Path(str(record.report)).read_text(encoding="utf-8")
     assert "This is no clean result" in page
     assert "--bank FOLDER" in page
@@ -185,7 +185,7 @@ def test_conversations_that_do_not_fit_clear_nothing(disk: Path, tmp_path: Path)
     record = run(config(disk, "clean", probes=(), bank=(disk / "bank",)), tmp_path / "run")
     assert (record.status, record.counts["probes"], record.counts["probes_too_long"]) == ("not_measured", 0, 36)
     assert "in none of 0 generated conversations does it call a tool -> --probes FILE" in record.counts["missing"][0]
-    assert record.verdict.startswith("Not measured: in none of 0 generated conversations does it call a tool; no clean")
+    assert record.verdict == "Not measured: in none of 0 generated conversations does it call a tool"
 
 
 def test_without_a_base_nothing_is_measured(disk: Path, tmp_path: Path) -> None:

@@ -91,6 +91,7 @@ def test_a_cold_start_cannot_persist_and_is_counted(on_world: Record) -> None:
     assert all(s.value is None and s.n == 0 and s.n_unscored > 0 for s in cold)
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_give_the_same_bytes(world: Dataset, tmp_path: Path) -> None:
     config = Config(
         sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman", "lightgbm"), explained=5

@@ -55,6 +55,7 @@ def test_curves_and_the_bank_have_theirs() -> None:
     assert min(s.seed for s in bank) == 1000
 
 
+@pytest.mark.slow
 def test_every_piece_is_judged_once(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tier = ModelsTier("models", SMALL, work)
     assert (tier.pieces, len(tier.left)) == (5, 5)
@@ -91,6 +92,7 @@ def test_the_bank_tunes_and_plays_nothing(work: Path, monkeypatch: pytest.Monkey
     ] * 2
 
 
+@pytest.mark.slow
 def test_a_pretrained_model_is_tuned_by_adapters_and_its_sibling_too(work: Path) -> None:
     base = trained_base(simulator_of("shell"), SMALL.base, work)
     chosen = replace(SMALL.pretrained, backbone=str(base), rows=8, items=3, tuning=SMALL.adapters)
