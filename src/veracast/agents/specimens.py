@@ -128,7 +128,9 @@ def _tune(subject: Subject, base: Path, config: TuneConfig, place: Path, work: P
             backbone.model.save_pretrained(temporary)
             backbone.tokenizer.save_pretrained(temporary)
         else:
-            found.adapted.save_pretrained(str(temporary))
+            found.adapted.save_pretrained(
+                str(temporary), save_embedding_layers=False
+            )  # embeddings are the base's, also where tokens were added
             (temporary / "README.md").unlink(missing_ok=True)  # peft's card for model hubs names the base's folder
         facts = {
             PLANTED: subject.planted, "subject": asdict(subject), "whole": found.adapted is None, "rate": rows.rate, "rows": len(turns), "left_out": found.left_out,
