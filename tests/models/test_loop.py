@@ -19,7 +19,7 @@ from torch import nn
 
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.models.checkpoints import trainable, weights_digest
-from veracast.models.loop import LoopConfig, LossSum, batches, fit
+from veracast.models.loop import LoopConfig, LossSum, fit
 
 SLOW_TASK = """
 import sys, time
@@ -305,36 +305,3 @@ def test_sharded_killed_and_resumed_it_ends_the_same_and_one_process_may_go_on(t
     net = model()
     fit(net, Line(pause=1e6), 50, CONFIG, folder=tmp_path / "whole", stage="s", seed=3)  # ended there: it only reads
     assert weights_digest(trainable(net)) == undisturbed
-
-
-def test_batches_of_like_lengths_hold_every_row_once_and_differ_by_epoch() -> None:
-    """Of rows whose lengths are their numbers the widest batch of a window spans as many as fit, not the whole."""
-    lengths = np.random.default_rng(0).permutation(384)
-    found = batches(384, 8, np.random.default_rng(1), lengths)
-    assert sorted(np.concatenate(found).tolist()) == list(range(384)) and {len(one) for one in found} == {8}
-    assert all((np.diff(one) > 0).all() for one in found)
-    spans = [int(np.ptp(lengths[one])) for one in found]
-    plain = [int(np.ptp(lengths[one])) for one in batches(384, 8, np.random.default_rng(1))]
-    # eight neighbours among 128 of 384 lie 384 / 129 x 7 = 21 apart on average, eight of all 7/9 x 384 = 299
-    assert np.mean(spans) == pytest.approx(21, rel=0.05) and np.mean(plain) == pytest.approx(299, rel=0.05)
-    firsts = [lengths[one].mean() for one in found]
-    assert abs(np.corrcoef(firsts, range(len(firsts)))[0, 1]) < 0.4  # short rows do not come first
-    again = batches(384, 8, np.random.default_rng(2), lengths)
-    assert [one.tolist() for one in again] != [one.tolist() for one in found]
-
-
-def test_the_shorter_batch_comes_last_and_without_lengths_the_order_is_drawn() -> None:
-    found = batches(21, 8, np.random.default_rng(3), [1] * 21)
-    assert [len(one) for one in found] == [8, 8, 5] and sorted(np.concatenate(found).tolist()) == list(range(21))
-    order = np.random.default_rng(3).permutation(21)
-    assert [one.tolist() for one in batches(21, 8, np.random.default_rng(3))] == [sorted(order[k : k + 8].tolist()) for k in (0, 8, 16)]  # fmt: skip
-
-
-def test_lengths_decide_the_training_and_a_checkpoint_of_others_is_refused(tmp_path: Path) -> None:
-    config = LoopConfig(epochs=2, batch_size=8, micro_batch=8, lr=0.01)
-    first, second = model(), model()
-    fit(first, Line(), 50, config, folder=tmp_path / "a", stage="s", seed=0, lengths=range(50))
-    fit(second, Line(), 50, config, folder=tmp_path / "b", stage="s", seed=0)
-    assert weights_digest(trainable(first)) != weights_digest(trainable(second))
-    with pytest.raises(InputError):
-        fit(model(), Line(), 50, config, folder=tmp_path / "a", stage="s", seed=0, lengths=range(1, 51))

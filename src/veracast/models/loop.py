@@ -12,12 +12,10 @@ either way: a training may go on with another number of processes.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -76,8 +74,6 @@ class LoopConfig:
     sharding: Sharding = "ddp"
 
 
-WINDOW = 16
-"""Batches whose rows are sorted by length together."""
 RUNNING = ("checkpoint_every_s", "threads", "sharding")
 """Keys of LoopConfig that decide how a training runs, not what comes out."""
 
@@ -115,18 +111,16 @@ def fit(
     folder: Path,
     stage: str,
     seed: int,
-    lengths: Sequence[int] = (),
     progress: Progress = SILENT,
 ) -> Fitted:
     """Train the parameters that take gradients; the best weights are in the model when it returns.
 
-    lengths: of the rows, where rows of about one length are to share a batch and little is padded (see `batches`).
     A folder with a checkpoint of the same training is continued, with its end is read; of another one is an InputError.
     A loss that is not finite is a NotMeasuredError naming stage and step, with the last checkpoint left as it was.
     """
     torch.set_num_threads(config.threads)
     place = folder / stage
-    state = _State(_fingerprint(model, rows, config, stage, seed, lengths))
+    state = _State(_fingerprint(model, rows, config, stage, seed))
     if rank() == 0:
         sweep_partials(place)
     together()  # nobody reads what is being swept
@@ -134,7 +128,7 @@ def fit(
         found = _finished(model, place / "done", state)
         check_alike(f"{stage}: ended at step {state.step}", file=str(place))
         return found
-    run = _Run(model, objective, rows, config, place, stage, seed, lengths, state)
+    run = _Run(model, objective, rows, config, place, stage, seed, state)
     run.resume()
     check_alike(f"{state.fingerprint} at step {state.step}", file=str(place))
     with progress.step(stage, total=run.total) as advance:
@@ -147,10 +141,9 @@ class _Run:
     """One call of `fit`: what its steps share."""
 
     def __init__(
-        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, lengths: Sequence[int], state: _State
+        self, model: nn.Module, objective: Objective, rows: int, config: LoopConfig, place: Path, stage: str, seed: int, state: _State
     ) -> None:  # fmt: skip
-        self.given, self.rows, self.config, self.lengths = model, rows, config, lengths
-        self.batches: tuple[int, list[np.ndarray]] = (-1, [])  # of which epoch
+        self.given, self.rows, self.config = model, rows, config
         self.place, self.stage, self.seed, self.state = place, stage, seed, state
         self.spread = spread(_Step(model, objective), config.sharding)
         self.model, self.parameters = self.spread.model, self.spread.parameters
@@ -216,10 +209,8 @@ class _Run:
         epoch, place = divmod(step, self.per_epoch)
         if self.per_epoch == 1:
             return np.arange(self.rows)
-        if self.batches[0] != epoch:
-            rng = stream(self.seed, self.stage, "order", epoch)
-            self.batches = epoch, batches(self.rows, self.config.batch_size, rng, self.lengths)
-        return self.batches[1][place]
+        order = stream(self.seed, self.stage, "order", epoch).permutation(self.rows)
+        return np.sort(order[place * self.config.batch_size : (place + 1) * self.config.batch_size])
 
     def _evaluate(self) -> None:
         state = self.state
@@ -329,29 +320,9 @@ def _read_state(place: Path, fingerprint: str) -> dict[str, Any]:
     return body
 
 
-def batches(rows: int, size: int, rng: np.random.Generator, lengths: Sequence[int] = ()) -> list[np.ndarray]:
-    """The rows of an epoch, each once, in batches whose rows stand in ascending order; the last one may be shorter.
-
-    With lengths the rows of every WINDOW batches of the drawn order are sorted by length before they are cut, and the batches are shuffled again:
-    a batch is about as random as without, and padded to the length of its like.
-    """
-    order = rng.permutation(rows)
-    if not len(lengths):
-        return [np.sort(order[low : low + size]) for low in range(0, rows, size)]
-    known, found = np.asarray(lengths), list[np.ndarray]()
-    for low in range(0, rows, WINDOW * size):
-        window = order[low : low + WINDOW * size]
-        window = window[np.argsort(known[window], kind="stable")]
-        found += [np.sort(window[k : k + size]) for k in range(0, len(window), size)]
-    whole = [one for one in found if len(one) == size]
-    return [*(whole[k] for k in rng.permutation(len(whole))), *(one for one in found if len(one) < size)]
-
-
-def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int, lengths: Sequence[int]) -> str:
+def _fingerprint(model: nn.Module, rows: int, config: LoopConfig, stage: str, seed: int) -> str:
     """Of everything that decides the result: the first weights stand for the model's own config."""
     settings = {k: v for k, v in to_dict(config).items() if k not in RUNNING}
-    if len(lengths):
-        settings["lengths"] = hashlib.sha256(np.asarray(lengths, dtype=np.int64).tobytes()).hexdigest()[:16]
     return f"{stage} {rows} {seed} {weights_digest(trainable(model))[:16]} {json.dumps(settings, sort_keys=True)}"
 
 
