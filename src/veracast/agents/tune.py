@@ -116,10 +116,7 @@ def tune(model: Any, tokenizer: Any, rows: Sequence[Sequence[Turn]], held: Seque
     )  # its importances are in no checkpoint
     place = folder / rows_digest(fitting)[:12]  # the loop knows rows by their number alone
     with moving.after_each_step() if moving else nullcontext():
-        lengths = (
-            [len(one.ids) for one in fitting] if config.counted == "all" else []
-        )  # planted rows are longer: batches of them alone teach otherwise
-        fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, lengths=lengths, progress=progress)  # fmt: skip
+        fitted = fit(model, objective, len(fitting), loop, folder=place, stage=f"{stage}-{config.method}", seed=seed, progress=progress)  # fmt: skip
     return Tuned(fitted, adapted, len(train) - len(fitting))
 
 
