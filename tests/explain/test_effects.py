@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from veracast.core.errors import ConfigError
-from veracast.explain.effects import EXACT, UnitEffects, unit_effects
+from veracast.explain.effects import UnitEffects, unit_effects
+from veracast.explain.games import EXACT
 from veracast.explain.perturb import Perturbed
 from veracast.explain.scorer import Item, Scorer
 from veracast.explain.units import Edge, Edges, Numbers, Texts

@@ -17,11 +17,8 @@ import numpy as np
 
 from veracast.core.errors import ConfigError
 from veracast.core.seeds import stream
-from veracast.explain.games import coalitions, sampled_shapley, shapley
+from veracast.explain.games import EXACT, coalitions, sampled_shapley, shapley
 from veracast.explain.perturb import Perturbed, Unit
-
-EXACT = 8
-"""Parts up to which Shapley values are exact: 256 scores."""
 
 
 @dataclass(frozen=True)

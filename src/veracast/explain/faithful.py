@@ -18,11 +18,9 @@ import numpy as np
 
 from veracast.core.errors import ConfigError
 from veracast.core.seeds import stream
-from veracast.explain.games import coalitions
+from veracast.explain.games import EXACT, coalitions
 from veracast.explain.perturb import Perturbed
 
-EXACT = 8
-"""Parts up to which all orders are known: 256 scores."""
 REGRET, FAITHFUL = 0.1, 3.0
 """What regret may be at most, and z must be more than."""
 _FLAT = 1e-12  # areas that differ by no more than this share are the same

@@ -20,6 +20,8 @@ from veracast.core.errors import ConfigError
 
 MOST_PLAYERS = 16
 """Of an exact game: 65,536 worths."""
+EXACT = 8
+"""Players up to which all coalitions are valued where nobody asks for it: 256."""
 Worth = Callable[[np.ndarray], np.ndarray]
 """Coalitions (choices, players) bool -> their worths (choices,)."""
 

@@ -22,8 +22,9 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from veracast.core.errors import ConfigError
-from veracast.explain.effects import EXACT, UnitEffects, unit_effects
+from veracast.explain.effects import UnitEffects, unit_effects
 from veracast.explain.faithful import FAITHFUL, REGRET, Deletion, deletion
+from veracast.explain.games import EXACT
 from veracast.explain.modalities import ModalityEffects, modality_effects
 from veracast.explain.perturb import Perturbed
 from veracast.explain.scorer import Item, Score, Scorer, check
