@@ -156,7 +156,7 @@ def _row(name: str, judged: Sequence[Judged], simulator: str | None) -> dict[str
 
 
 def _auroc(z: np.ndarray, is_planted: np.ndarray) -> dict[str, float]:
-    """With a bootstrap over agents, planted and clean apart."""
+    """With a bootstrap over all agents, planted and clean together."""
     draws = bootstrap_interval(np.arange(len(z)), rng=stream(0, "agents", "audit-contest"), statistic=lambda k: _area(z, is_planted, k.astype(int)))  # fmt: skip
     return _with("auroc", float(roc_auc_score(is_planted, z)), draws)
 
