@@ -8,7 +8,6 @@ ROOT = Path(__file__).parents[1]
 SOURCE, TESTS = ROOT / "src" / "veracast", ROOT / "tests"
 NO_CODE = {
     "core/protocols.py",
-    "core/schemas.py",
     "core/trajectories.py",
     "agents/simulator.py",
     "data/readers/protocol.py",
@@ -18,7 +17,7 @@ NO_CODE = {
 
 
 def sources() -> set[str]:
-    found = (path for path in SOURCE.rglob("*.py") if path.name != "__init__.py")
+    found = (path for path in SOURCE.rglob("*.py") if path.name != "__init__.py" and path.parent.name != "schemas")
     examples = {f"examples/{path.name}" for path in (ROOT / "examples").glob("*.py")}
     return {str(path.relative_to(SOURCE)) for path in found} - NO_CODE | examples
 

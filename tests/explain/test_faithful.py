@@ -71,6 +71,21 @@ def test_effects_of_a_model_are_faithful_to_it_and_not_to_another() -> None:
     assert deletion(other, "numbers", said).faithful is False
 
 
+def test_one_part_that_makes_the_score_among_many_is_held_against_a_greedy_search() -> None:
+    """Its right order has z = sqrt(3) at most, by hand: areas are even over its place, so no z above 3 can be asked of anybody."""
+    weights = np.append(5.0, np.full(16, 1e-3))
+    right, wrong = (deletion(perturbed(weights), "numbers", said) for said in (weights, -weights))
+    assert right.z is not None and right.z < 2.5 and right.faithful is True
+    assert right.regret == pytest.approx(0, abs=1e-9)
+    assert wrong.faithful is False and wrong.regret == pytest.approx(1)
+
+
+def test_where_an_order_could_do_better_a_low_z_is_no_excuse() -> None:
+    weights = np.random.default_rng(3).normal(size=40)
+    vague = deletion(perturbed(weights), "numbers", np.zeros(40))
+    assert (vague.regret, vague.faithful) == (None, False)
+
+
 def test_where_nothing_changes_nothing_is_told() -> None:
     for parts in (5, 12):
         found = deletion(perturbed(np.zeros(parts)), "numbers", np.arange(float(parts)))

@@ -26,7 +26,7 @@ def found() -> Explanation:
 
 def test_amounts_carry_sign_unit_and_factor() -> None:
     assert amount(0.8, "ln views") == "+0.80 ln views, about x 2.2"
-    assert amount(-0.6931, "ln views") == "-0.69 ln views, about x 0.5"
+    assert amount(-0.6931, "ln views") == "-0.69 ln views, about x 0.50"
     assert amount(1.5, "levels") == "+1.50 levels"
 
 

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from scipy import stats
 
-from veracast.core.schemas import BACKTEST
+from veracast.core.schemas.ratings import BACKTEST
 from veracast.core.seeds import stream
 from veracast.rating.metrics import (
     accuracy,

@@ -10,7 +10,7 @@ import pytest
 from veracast.cli.output import compared
 from veracast.core.errors import InputError
 from veracast.core.records import Record, RunWriter, read_table
-from veracast.core.schemas import BACKTEST
+from veracast.core.schemas.ratings import BACKTEST
 from veracast.recipes.compare import Config, run
 
 

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from veracast.core.records import Finding, Record, RunWriter
-from veracast.core.schemas import DETECTIONS, EPISODES, SUSPICIONS
+from veracast.core.schemas.agents import DETECTIONS, EPISODES, SUSPICIONS
 from veracast.report.agent_model import model_audit
 from veracast.report.page import write_report
 

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from veracast.core.records import Finding, Record, RunWriter
-from veracast.core.schemas import BEHAVIOURS, EPISODES, REJECTS, TRAJECTORY_VERDICTS
+from veracast.core.schemas.agents import BEHAVIOURS, EPISODES, TRAJECTORY_VERDICTS
+from veracast.core.schemas.ratings import REJECTS
 from veracast.report.agents import data_audit, plain
 from veracast.report.page import write_report
 

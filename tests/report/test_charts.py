@@ -8,7 +8,7 @@ import re
 import polars as pl
 import pytest
 
-from veracast.core.schemas import CURVES
+from veracast.core.schemas.ratings import CURVES
 from veracast.report import charts
 
 

@@ -207,6 +207,25 @@ def rate(
 
 
 @app.command()
+def explain(
+    run_folder: Annotated[Path, typer.Argument(metavar="RUN", help="folder of veracast run, demo or rate")],
+    video: Annotated[str | None, typer.Option("--video", help="id, with or without its platform; default: the first of the portfolio")] = None,
+    target: Annotated[str | None, typer.Option("--target", help="level (default), or a counter such as views")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="folder of veracast train, in place of the run's own model")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="effects, their checks and sentences alone")] = False,
+    sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Why a video is rated as it is: which numbers, words, links and frames, what if, and whether that was checked.
+
+    Examples: veracast explain runs/RUN · veracast explain runs/RUN --video douyin:7301 --target level
+    """
+    from veracast.cli.output import explained
+
+    given = {"run": run_folder, "video": video, "target": target, "model": model, "quick": quick or None, "seed": seed}
+    run_recipe("explain", given, None, sets, out, as_json=as_json, quiet=quiet, show=explained)
+
+
+@app.command()
 def report(folder: Annotated[Path, typer.Argument(help="run folder")]) -> None:
     """Draw a run's page again from its record."""
     from veracast.core.errors import UserError

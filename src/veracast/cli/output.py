@@ -87,6 +87,28 @@ def compared(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def explained(record: Record) -> str:
+    """Modalities by what they do, sentences that held, the nearest other rating."""
+    from veracast.core.records import read_table
+
+    kinds = {artefact.kind for artefact in record.artefacts}
+    unit = read_table(record, "explained")["unit"][0]
+    effects = read_table(record, "effects")
+    whole = effects.filter(effects["kind"] == "modality").sort("effect", descending=True)
+    lines = [f"  {row['modality']:12} {row['effect']:+8.2f} {unit}" for row in whole.iter_rows(named=True)]
+    told = read_table(record, "claims").filter("holds")["sentence"].to_list() if "claims" in kinds else []
+    lines += [f"  {sentence}" for sentence in told] or [
+        "  nothing sets this video apart from what is typical of its platform and age"
+    ]
+    lines += [
+        f"  {sentence}"
+        for sentence in (
+            read_table(record, "counterfactuals")["sentence"].to_list() if "counterfactuals" in kinds else []
+        )
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def benched(record: Record) -> str:
     """The table of a bench: a block per set, state and target."""
     from veracast.core.records import read_table

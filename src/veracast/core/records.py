@@ -120,7 +120,7 @@ class RunWriter:
         self._inputs.append({"name": name, "sha256": digest, **facts})
 
     def table(self, name: str, kind: str, frame: pl.DataFrame) -> None:
-        """Write a table of a known kind (core/schemas.py) as Parquet."""
+        """Write a table of a known kind (core/schemas/) as Parquet."""
         typed = conform(frame, kind)
         path = self.folder / f"{name}.parquet"
         typed.write_parquet(path, compression="zstd", compression_level=1)

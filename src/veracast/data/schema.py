@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from veracast.core.schemas import REJECTS as REJECTS
+from veracast.core.schemas.ratings import REJECTS as REJECTS
 
 SCHEMA_VERSION = 1
 

@@ -39,10 +39,11 @@ class Perturbed:
         if not self.units:
             raise ConfigError(["the item has no parts to take away -> name a modality whose content is not empty"])
         self._known: dict[bytes, float] = {}
+        self._places = {name: np.array([k for k, unit in enumerate(self.units) if unit.modality == name], dtype=int) for name in self.modalities}  # fmt: skip
 
     def places(self, modality: str) -> np.ndarray:
-        """Numbers of the units of a modality."""
-        return np.array([k for k, unit in enumerate(self.units) if unit.modality == modality], dtype=int)
+        """Numbers of the units of a modality; none of one that is not there."""
+        return self._places.get(modality, np.zeros(0, dtype=int))
 
     def scores(self, keep: Bool[np.ndarray, "choices units"]) -> Float[np.ndarray, " choices"]:
         """Of every choice. UnfitScorerError as the scorer has it."""
@@ -55,7 +56,7 @@ class Perturbed:
 
     def changed(self, keep: Bool[np.ndarray, " units"]) -> Item:
         """The item with the parts that are not kept at their baselines."""
-        parts = {name: one.kept(self.item[name], keep[self.places(name)]) for name, one in self.modalities.items()}
+        parts = {name: one.kept(self.item[name], mine) for name, one in self.modalities.items() if not (mine := keep[self._places[name]]).all()}  # fmt: skip
         return {**self.item, **parts}
 
     @property

@@ -19,6 +19,8 @@ from veracast.core.errors import UserError
 Item = Mapping[str, Any]
 Score = Callable[[Sequence[Item]], Any]
 """Items -> (items,) numbers."""
+MANY = 3
+"""Items of the batch that tells what an item costs in a batch."""
 SAME = 1e-6
 """Two scores of one item are the same if they differ by no more than this share of the larger, or of 1."""
 
@@ -62,8 +64,12 @@ def check(scorer: Scorer, item: Item, *, passes: int, budget_s: float = 600.0) -
 
     UnfitScorerError where the item scores differently the second time, beside others, or where the passes would take too long.
     """
-    alone, twice = scorer([item]), scorer([item, item, item])
-    cost = scorer.seconds / scorer.asked
+    alone, alone_s = _timed(scorer, 1, item)
+    twice, many_s = _timed(scorer, MANY, item)
+    each = max(0.0, many_s - alone_s) / (
+        MANY - 1
+    )  # of an item; the rest is what a call costs however many items it has
+    cost = passes * each + -(-passes // scorer.batch) * max(0.0, alone_s - each)
     if not _same(twice, twice[:1]):
         raise UnfitScorerError(f"the same item scores {twice[0]:.9g}, {twice[1]:.9g} and {twice[2]:.9g} in one batch -> switch off dropout and sampling")  # fmt: skip
     if not _same(alone, twice[:1]):
@@ -72,9 +78,16 @@ def check(scorer: Scorer, item: Item, *, passes: int, budget_s: float = 600.0) -
             raise UnfitScorerError(f"the same item scores {alone[0]:.9g}, then {again[0]:.9g} -> make it deterministic: fixed seed, eval mode")  # fmt: skip
         raise UnfitScorerError(f"an item scores {alone[0]:.9g} alone and {twice[0]:.9g} beside others -> no item may depend on its batch: eval mode, padding masked")  # fmt: skip
     _check_nothing(scorer)
-    if cost * passes > budget_s:
-        raise UnfitScorerError(f"a pass takes {cost:.3g} s and the explanation {passes:,} of them, {cost * passes / 60:,.0f} minutes -> coarser units, or a budget above {budget_s:g} s")  # fmt: skip
+    if cost > budget_s:
+        raise UnfitScorerError(f"a pass takes {cost / passes:.3g} s and the explanation {passes:,} of them, {cost / 60:,.0f} minutes -> coarser units, or a budget above {budget_s:g} s")  # fmt: skip
     return float(alone[0])
+
+
+def _timed(scorer: Scorer, count: int, item: Item) -> tuple[np.ndarray, float]:
+    """Scores of the item so many times in one batch, and the seconds that they took; the second time, as the first may load something."""
+    scorer([item] * count)
+    before = scorer.seconds
+    return scorer([item] * count), scorer.seconds - before
 
 
 def _check_nothing(scorer: Scorer) -> None:

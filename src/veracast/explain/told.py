@@ -14,7 +14,15 @@ MOST = 8
 def amount(effect: float, unit: str) -> str:
     """With its sign and unit; what stands on a logarithm also as a factor."""
     said = f"{effect:+.2f} {unit}"
-    return f"{said}, about x {math.exp(effect):.2g}" if unit.startswith("ln ") else said
+    if not unit.startswith("ln "):
+        return said
+    return f"{said}, about x {times(effect)}"
+
+
+def times(effect: float) -> str:
+    """A step of a logarithm as a factor: `1.03`, `2.2`, `116`; a few per cent are not 1."""
+    factor = math.exp(effect)
+    return f"{factor:.2f}" if 0.1 <= factor < 2 else f"{factor:,.0f}" if factor >= 10 else f"{factor:.2g}"
 
 
 def lines(found: Explanation) -> Iterator[str]:
@@ -32,10 +40,8 @@ def lines(found: Explanation) -> Iterator[str]:
 
 
 def _parts(found: Explanation, name: str) -> Iterator[str]:
-    if name in found.failed or name not in found.parts:
-        return
-    parts = found.parts[name]
-    for k in parts.ranked()[:MOST]:
+    for k in found.told(name)[:MOST]:
+        parts = found.parts[name]
         if parts.shapley[k]:
             error = f" (± {parts.errors[k]:.2g})" if parts.errors[k] else ""
             yield f"    {parts.units[k].name}: {amount(float(parts.shapley[k]), found.unit)}{error}"

@@ -1,7 +1,7 @@
 """What an explanation speaks of: the parts of an item by modality, and what stands where a part is taken away.
 
     Numbers    named numbers; one that is absent has its baseline, such as the training median
-    Words      a text, word by word; an absent word is not there
+    Words      a text, word by word; an absent word is not there, or a blank stands for it
     Texts      several texts, such as comments; an absent one is not there
     Frames     pictures cut into a grid; an absent cell shows the mean of its frame, or of another picture
     Edges      a graph as typed edges; an absent edge is deleted, not masked
@@ -62,9 +62,10 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Words:
-    """Words between blanks, Chinese characters and runs of kana; the second `the` is `the (2)`."""
+    """Words between blanks, Chinese characters and runs of kana; the second `the` is `the (2)`. blank: what stands for an absent word; "" = it is not there."""
 
     name: str = "text"
+    blank: str = ""
 
     def units(self, content: str) -> Sequence[str]:
         return numbered([match[0] for match in _WORD.finditer(content)])
@@ -77,9 +78,10 @@ class Words:
         ends = [*(match.start() for match in found[1:]), len(content)][: len(found)]
         told, gap = "", ""
         for match, end, there in zip(found, ends, keep, strict=True):
-            if there:
-                glued = told and not gap and _WORD.fullmatch(told[-1] + match[0][0])
-                told, gap = f"{told}{' ' if glued else gap}{match[0]}", content[match.end() : end]
+            word = match[0] if there else self.blank
+            if word:
+                glued = told and not gap and _WORD.fullmatch(told[-1] + word[0])
+                told, gap = f"{told}{' ' if glued else gap}{word}", content[match.end() : end]
         return told
 
 

@@ -18,9 +18,9 @@ from veracast.core.errors import ConfigError
 from veracast.explain.scorer import Item, Scorer
 
 STEPS = 64
-"""Values that a crossing is looked for at, before it is closed in on."""
+"""Values that a crossing is looked for at, before it is closed in on, where nobody says how many."""
 CLOSER = 30
-"""Halvings: a crossing is known to a billionth of the step it lies in."""
+"""Halvings, where nobody says how many: a crossing is known to a billionth of the step it lies in."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +60,10 @@ def curve(scorer: Scorer, item: Item, name: str, values: Sequence[float], *, mod
     return Curve(name, own, ordered, scorer([_with(item, modality, name, float(value)) for value in ordered]))
 
 
-def counterfactuals(scorer: Scorer, item: Item, ranges: Mapping[str, tuple[float, float]], *, line: float, spreads: Mapping[str, float], modality: str = "numbers") -> list[Counterfactual]:  # fmt: skip
+def counterfactuals(scorer: Scorer, item: Item, ranges: Mapping[str, tuple[float, float]], *, line: float, spreads: Mapping[str, float], modality: str = "numbers", steps: int = STEPS, closer: int = CLOSER) -> list[Counterfactual]:  # fmt: skip
     """One for each number that can take the score across the line within its range, the nearest first. ranges: lowest and highest value that is
-    looked at; spreads: by name, above 0, such as the standard deviation in training. ConfigError for a spread of 0."""
+    looked at; spreads: by name, above 0, such as the standard deviation in training; steps, closer: values on the way to each end, and halvings where
+    the line lies between two. ConfigError for a spread of 0."""
     flat = [name for name in ranges if not spreads[name] > 0]
     if flat:
         raise ConfigError([f"{', '.join(flat)}: a spread of 0 -> leave out numbers that never vary"])
@@ -71,26 +72,26 @@ def counterfactuals(scorer: Scorer, item: Item, ranges: Mapping[str, tuple[float
     for name, (low, high) in ranges.items():
         own = _own(item, modality, name)
         for end in (low, high):
-            crossed = _crossing(scorer, item, modality, name, own, end, line, below=bool(below))
+            crossed = _crossing(scorer, item, modality, name, own, end, line, steps, closer, below=bool(below))
             if crossed is not None:
                 found.append(Counterfactual(name, own, *crossed, abs(crossed[0] - own) / spreads[name]))
     nearest = {one.name: one for one in sorted(found, key=lambda one: -one.distance)}
     return sorted(nearest.values(), key=lambda one: (one.distance, one.name))
 
 
-def _crossing(scorer: Scorer, item: Item, modality: str, name: str, own: float, end: float, line: float, *, below: bool) -> tuple[float, float] | None:  # fmt: skip
+def _crossing(scorer: Scorer, item: Item, modality: str, name: str, own: float, end: float, line: float, steps: int, closer: int, *, below: bool) -> tuple[float, float] | None:  # fmt: skip
     """The first value on the way to the end that is on the other side, and its score."""
 
     def scores(values: Sequence[float]) -> np.ndarray:
         return scorer([_with(item, modality, name, value) for value in values])
 
-    way = np.linspace(own, end, STEPS + 1)[1:]
+    way = np.linspace(own, end, steps + 1)[1:]
     over = (scores(way.tolist()) < line) != below
     if own == end or not over.any():
         return None
     first = int(np.argmax(over))
     near, far = float(own if first == 0 else way[first - 1]), float(way[first])
-    for _ in range(CLOSER):
+    for _ in range(closer):
         middle = (near + far) / 2
         if (scores([middle])[0] < line) != below:
             far = middle

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from veracast.core.schemas import POISON_TRIALS
+from veracast.core.schemas.images import POISON_TRIALS
 from veracast.poison.contest import LOCATORS, ROWS, SHORT, Row
 from veracast.poison.tally import mean_line, row_line
 from veracast.poison.trials import Trial

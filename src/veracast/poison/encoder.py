@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from veracast.core.config import load_config, to_dict
 from veracast.core.errors import ConfigError, InputError
 from veracast.core.files import new_folder, write_json
-from veracast.core.schemas import ENCODER_CURVE as CURVE
+from veracast.core.schemas.images import ENCODER_CURVE as CURVE
 from veracast.models.checkpoints import load_weights, save_weights, weights_digest
 from veracast.poison.backbones import BackboneConfig, ResNet
 from veracast.poison.vit import VisionTransformer

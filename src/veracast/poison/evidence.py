@@ -1,6 +1,6 @@
 """What an image audit hands over: a row per image and per patch, a map of the clusters, findings in words, heat maps.
 
-PoisonFindings (poison/find.py) -> tables of core/schemas.py, `Finding`s, pictures as arrays; nothing is written here
+PoisonFindings (poison/find.py) -> tables of core/schemas/, `Finding`s, pictures as arrays; nothing is written here
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import polars as pl
 from PIL import Image
 
 from veracast.core.records import Finding
-from veracast.core.schemas import PATCHES
+from veracast.core.schemas.images import PATCHES
 from veracast.data.images import ImageSet
 from veracast.poison.block_hash import Recurrence
 from veracast.poison.effect import Effect

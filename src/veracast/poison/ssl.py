@@ -40,7 +40,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, InputError, NotMeasuredError
 from veracast.core.files import new_folder, sweep_partials, write_json
 from veracast.core.progress import SILENT, Advance, Progress
-from veracast.core.schemas import ENCODER_CURVE as CURVE
+from veracast.core.schemas.images import ENCODER_CURVE as CURVE
 from veracast.core.seeds import stream
 from veracast.models.checkpoints import load_weights, save_weights, weights_digest
 from veracast.models.loop import decay_groups, flat_moments, nested_moments, warmup_cosine

@@ -1,6 +1,6 @@
 """A trained model: the champion per state and target with its calibration, and what it takes to rate new states.
 
-MODEL/ model.json + parts/<state>-<target>/ (rater files, calibration.json) + reference.parquet (outcomes to compare with)
+MODEL/ model.json + parts/<state>-<target>/ (rater files, calibration.json) + reference.parquet (training states, to say what is typical by)
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Model:
-    """parts: (state, target) -> Part. `floor_binds`: levels follow from counts by the rule, so a level reached is kept."""
+    """parts: (state, target) -> Part. `floor_binds`: levels follow from counts by the rule, so a level reached is kept. reference: training states
+    (variants.py `reference_of`), empty in a model of a version that kept none."""
 
     rule: LevelRule
     main: str
@@ -54,6 +55,7 @@ class Model:
     parts: Mapping[tuple[str, str], Part]
     ranges: Mapping[str, tuple[float, float]]
     platforms: tuple[str, ...]
+    reference: pl.DataFrame = field(default_factory=pl.DataFrame)
 
     def save(self, folder: Path) -> None:
         """Write the model's files into an existing folder; model.json last."""
@@ -62,6 +64,7 @@ class Model:
             place.mkdir(parents=True)
             part.fitted.save(place)
             part.calibration.save(place / "calibration.json")
+        self.reference.write_parquet(folder / "reference.parquet", compression="zstd", compression_level=1)
         head = {
             "version": MODEL_VERSION,
             "rule": self.rule.to_dict(),
@@ -105,6 +108,7 @@ def load_model(folder: Path) -> Model:
             parts=parts,
             ranges={k: (v[0], v[1]) for k, v in head["ranges"].items()},
             platforms=tuple(head["platforms"]),
+            reference=pl.read_parquet(there) if (there := folder / "reference.parquet").is_file() else pl.DataFrame(),
         )
     except (json.JSONDecodeError, KeyError, StopIteration, OSError) as error:
         raise InputError(f"damaged model ({error!r})", file=str(folder), remedy="train it again") from error
@@ -176,7 +180,7 @@ def out_of_distribution(samples: pl.DataFrame, model: Model) -> pl.Series:
 
 
 def rate(samples: pl.DataFrame, model: Model, *, alert_level: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Ratings and forecasts (columns of core/schemas.py less role, task, title and url) for sample frames of any state."""
+    """Ratings and forecasts (columns of core/schemas/ less role, task, title and url) for sample frames of any state."""
     ratings, forecasts = [], []
     for state in STATES:
         rows = samples.filter(pl.col("state") == state)

@@ -106,6 +106,24 @@ def open_states(points: pl.DataFrame, videos: pl.DataFrame, *, as_of: dt.datetim
     return rows.drop("posted_at").sort("video_id")
 
 
+def closed_states(points: pl.DataFrame, videos: pl.DataFrame, *, horizon_days: float) -> pl.DataFrame:
+    """Every video at its first crawl, or at posting if none: as it would have been rated while it was open."""
+    first = points.filter(pl.col("point") == 1).select("video_id", at="observed_at", anchor_point="point")
+    rows = videos.select("video_id", "posted_at").join(first, on="video_id", how="left")
+    seen = pl.col("at").is_not_null()
+    horizon = pl.col("posted_at") + pl.duration(seconds=round(horizon_days * 86_400))
+    rows = rows.with_columns(
+        state=pl.when(seen).then(pl.lit("observed")).otherwise(pl.lit("cold")),
+        target_at=pl.when(seen).then(pl.max_horizontal(horizon, "at")).otherwise(horizon),
+        at=pl.coalesce("at", "posted_at"),
+        anchor_point=pl.col("anchor_point").fill_null(0),
+        target_point=pl.lit(None, pl.Int64),
+        weight=pl.lit(1.0),
+        **{f"target_{name}": pl.lit(None, pl.Int64) for name in INDICATORS},
+    )
+    return rows.drop("posted_at").sort("video_id")
+
+
 def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fans = "off") -> pl.DataFrame:
     """Attach as-of features and outcomes (without levels: see `add_levels`)."""
     frame = features(

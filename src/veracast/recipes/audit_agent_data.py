@@ -27,7 +27,8 @@ from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Finding, Record, RunWriter
-from veracast.core.schemas import BEHAVIOURS, EPISODES, REJECTS, TRAJECTORY_VERDICTS
+from veracast.core.schemas.agents import BEHAVIOURS, EPISODES, TRAJECTORY_VERDICTS
+from veracast.core.schemas.ratings import REJECTS
 from veracast.core.seeds import stream
 from veracast.core.trajectories import Turn
 from veracast.data.trajectories import PLANTED

@@ -36,7 +36,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Finding, Record, RunWriter
-from veracast.core.schemas import DETECTIONS, EPISODES, SUSPICIONS
+from veracast.core.schemas.agents import DETECTIONS, EPISODES, SUSPICIONS
 from veracast.core.trajectories import Turn
 from veracast.data.trajectories import PLANTED
 from veracast.models.backbones import Backbone

@@ -31,7 +31,7 @@ from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.files import cache_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
-from veracast.core.schemas import RETRAINED
+from veracast.core.schemas.images import RETRAINED
 from veracast.data.decoded_images import decoded_images
 from veracast.data.images import FRAMES_PER_VIDEO, ImageSet
 from veracast.poison.adapters import AdapterConfig, LoadedEncoder, load_encoder

@@ -27,7 +27,7 @@ from veracast.core.errors import ConfigError
 from veracast.core.files import cache_folder, code_behind, code_digest, write_json
 from veracast.core.progress import SILENT, Advance, Progress, counting
 from veracast.core.records import Record, RunWriter
-from veracast.core.schemas import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
+from veracast.core.schemas.images import POISON_LOCATORS, POISON_ROWS, POISON_TRIALS
 from veracast.core.workers import side_by_side
 from veracast.poison.attacks import Attack, Family
 from veracast.poison.bench_tables import false_alarms, locator_table, row_table, rows_of, trial_rows, verdict

@@ -38,5 +38,6 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             horizon_days=config.horizon_days,
             alert_level=config.alert_level,
             seed=config.seed,
+            keep_dataset=True,
         )
         return run_recipe.run(main, out, progress=progress)

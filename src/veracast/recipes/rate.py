@@ -61,10 +61,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         )
         writer.input_digest("dataset", fresh.meta["digest"])
         writer.input(config.model / "model.json")
-        states = _states(fresh, model.horizon_days, model.main, config.as_of)
-        together = _together(fresh, history) if history is not None else fresh
-        samples = add_levels(build_samples(states, together, main=model.main, fans=model.fans), model.rule)
-        study = Study(together, model.main, model.fans, progress=progress, precision=config.precision)
+        states = states_of(fresh, model.horizon_days, model.main, config.as_of)
+        joined = together(fresh, history) if history is not None else fresh
+        samples = add_levels(build_samples(states, joined, main=model.main, fans=model.fans), model.rule)
+        study = Study(joined, model.main, model.fans, progress=progress, precision=config.precision)
         model = bound(model, study)
         ratings, forecasts = rate(samples, model, alert_level=config.alert_level)
         named = ratings.join(fresh.videos.select("video_id", "title", "url"), on="video_id", how="left")
@@ -99,7 +99,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     return replace(record, report=str(writer.target / page.name))
 
 
-def _states(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime | None) -> pl.DataFrame:
+def states_of(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime | None) -> pl.DataFrame:
     """Each video at its last crawl that shows the main counter; at posting where none does."""
     points = real_points(fresh, until=as_of).filter(pl.col(main).is_not_null())
     crawled = real_points(fresh, until=as_of).group_by("video_id").agg(crawled_at=pl.col("observed_at").max())
@@ -124,7 +124,7 @@ def _states(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime |
     return rows.drop("posted_at", "crawled_at").sort("video_id")
 
 
-def _together(fresh: Dataset, history: Dataset) -> Dataset:
+def together(fresh: Dataset, history: Dataset) -> Dataset:
     """Tables of both; what the export says of a video wins."""
     joined = Dataset(path=fresh.path, meta=fresh.meta)
     for name in ("videos", "snapshots", "links", "comments", "frames"):

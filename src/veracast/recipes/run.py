@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ import polars as pl
 
 from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
+from veracast.core.files import new_folder
 from veracast.core.levels import LevelRule, load_rule, quantile_rule
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import Rater, RatingPrecision
@@ -36,6 +38,7 @@ from veracast.rating.raters.lightgbm import LightGBM
 from veracast.rating.raters.netgpt import NetGPTRater, Study, need_torch
 from veracast.rating.samples import add_levels, build_samples, open_states, real_points
 from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
+from veracast.rating.variants import reference_of
 from veracast.recipes import tables
 from veracast.report.page import write_report
 
@@ -70,7 +73,11 @@ class Config:
     split: SplitBy = "time"  # author, topic: also no author or topic of the test in training; rolling: several origins
     label_gap: bool = False  # no training outcome later than the test's start
     # bookkeeping
-    explained: int = 40  # open videos with a fan chart, reasons and similar videos
+    explained: int = 40  # open videos with a fan chart, contributions and similar videos
+    reasons: int = (
+        10  # of them, those whose parts are taken away one by one and checked; a fifth as many of language models
+    )
+    keep_dataset: bool = False  # a copy of the data set in the run folder, for one that will be gone
     seed: int = 0
 
 
@@ -108,6 +115,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     check_raters(config.raters)
     with RunWriter("run", out, config=to_dict(config), seed=config.seed) as writer:
         dataset = _open(config, writer, progress)
+        if config.keep_dataset and not (writer.folder / "dataset").exists():
+            shutil.copytree(dataset.path, writer.folder / "dataset")
         prepared = prepare(dataset, config, progress=progress)
         results, left_out = backtest(prepared, config, progress)
         leaks = leak_costs(prepared, results, config, progress)
@@ -118,6 +127,9 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             raise NotMeasuredError(NOTHING_LEARNT)
         with progress.step("rate and explain"):
             written = tables.write(writer, prepared, results, model, config, samples, leaks)
+        if model.parts:
+            with new_folder(writer.folder / "model") as folder:
+                model.save(folder)
         scores = [*tables.scores(results, config.seed), *(leak.leaked for leak in leaks)]
         counts = {
             **dataset.meta["counts"],
@@ -152,7 +164,7 @@ def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) ->
     if points.is_empty():
         remedy = "give a later --as-of, or an export with real crawls"
         raise InputError(f"no real crawl up to {now}", file=str(dataset.path), remedy=remedy)
-    dataset = _until(dataset, now)
+    dataset = as_of_view(dataset, now)
     shape = shape_of(dataset, points)
     horizon = config.horizon_days or default_horizon_days(points, dataset.videos)
     rule = _rule(config.level_rule, dataset, points, shape)
@@ -248,6 +260,7 @@ def fit_model(
         parts=parts,
         ranges=ranges_of([*trains.values(), *(labels.values() if released else ())]),
         platforms=tuple(sorted(prepared.dataset.videos["platform"].unique())),
+        reference=reference_of([frame if frame.height else labels[state] for state, frame in trains.items()]),
     )
 
 
@@ -332,7 +345,7 @@ def _rule(name: str, dataset: Dataset, points: pl.DataFrame, shape: Shape) -> Le
     return quantile_rule(last, shape.main)
 
 
-def _until(dataset: Dataset, now: dt.datetime) -> Dataset:
+def as_of_view(dataset: Dataset, now: dt.datetime) -> Dataset:
     """The data set as it stood at `now`: videos posted and rows observed by then."""
     seen = Dataset(path=dataset.path, meta=dataset.meta)
     videos = dataset.videos.filter(pl.col("posted_at") <= now)

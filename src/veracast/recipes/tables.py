@@ -1,4 +1,4 @@
-"""The tables and scores that a rating run writes: from results to the typed artefacts of core/schemas.py."""
+"""The tables and scores that a rating run writes: from results to the typed artefacts of core/schemas/."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
+from veracast.core.errors import NotMeasuredError
 from veracast.core.records import RunWriter
 from veracast.core.schemas import ARTEFACT_SCHEMAS
 from veracast.core.scores import Score
@@ -15,6 +16,7 @@ from veracast.data.leaks import leak_report
 from veracast.data.schema import INDICATORS
 from veracast.explain.numbers import contribution_rows
 from veracast.explain.retrieved import nearest
+from veracast.explain.scorer import UnfitScorerError
 from veracast.rating.alerts import alerts, reliability
 from veracast.rating.buckets import age_bucket
 from veracast.rating.evaluate import Forecast, Rated, TaskResult
@@ -24,6 +26,9 @@ from veracast.rating.leak_cost import LeakCost
 from veracast.rating.metrics import backtest_scores, sliced
 from veracast.rating.model import Model, forecast_rows, level_rows, rate
 from veracast.rating.raters.lightgbm import FittedLightGBM
+from veracast.rating.raters.netgpt import FittedNetGPT
+from veracast.rating.scorer import video_scorer
+from veracast.recipes.reasons import reasons, tables_of
 
 if TYPE_CHECKING:
     from veracast.recipes.run import Config, Prepared
@@ -76,6 +81,9 @@ def write(
         ):
             if frame is not None and frame.height:
                 writer.table(name, name, frame)
+    told, untold = _checked_reasons(shown, samples, prepared, model, config)
+    for kind, frame in told.items():
+        writer.table(kind, kind, frame)
     _network(writer, prepared, model, explained)
     main = results[0].task if results else None
     leaks = leak_report(
@@ -85,7 +93,25 @@ def write(
     writer.table("leaks", "leaks", pl.concat([leaks, pl.DataFrame(rows, schema=leaks.schema, orient="row")]))
     availability = pl.DataFrame(prepared.dataset.meta["availability"], infer_schema_length=None)
     writer.table("availability", "availability", availability)
-    return _counts(prepared, results, model, config, ratings)
+    return {
+        **_counts(prepared, results, model, config, ratings),
+        "reasons": told["explained"].height if told else 0,
+        "not_explained": untold,
+    }
+
+
+def _checked_reasons(shown: pl.DataFrame, samples: pl.DataFrame, prepared: Prepared, model: Model, config: Config) -> tuple[dict[str, pl.DataFrame], dict[str, str]]:  # fmt: skip
+    """The cheap part of explanations of the first videos that are worth it, and why others could not be explained."""
+    found, untold = [], {}
+    ids = shown["video_id"].to_list()
+    language = any(isinstance(part.fitted, FittedNetGPT) for part in model.parts.values())
+    for video_id in ids[: max(1, config.reasons // 5) if language and config.reasons else config.reasons]:
+        try:
+            scorer = video_scorer(model, samples.filter(pl.col("video_id") == video_id), prepared.dataset)
+            found.append(reasons(scorer, whole=False, seed=config.seed))
+        except (NotMeasuredError, UnfitScorerError) as error:
+            untold[str(video_id)] = str(error)
+    return (tables_of(found) if found else {}), untold
 
 
 def _network(writer: RunWriter, prepared: Prepared, model: Model, explained: pl.DataFrame) -> None:

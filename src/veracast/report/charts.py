@@ -280,6 +280,53 @@ def neighbourhood_spec(rows: Sequence[Row], *, relations: Sequence[str]) -> Spec
     return _spec(drawn, [link, dots, centre], height=max(120, 46 * len(relations)))
 
 
+def what_if_spec(rows: Sequence[Row], *, unit: str) -> Spec:
+    """What the model says along the values of one number. rows: {value, shown, score, own}; the own value has a dot."""
+    x = {**_number("value"), "title": None, "axis": {"grid": False, "labels": False, "ticks": False}}
+    y = {**_number("score"), "title": unit, "scale": {"zero": False}, "axis": {"tickCount": 5}}
+    tips = [_tip("shown", None, "value"), _tip("score", ".2f", unit)]
+    own_place = next(row for row in rows if row["own"])
+    ends: list[Spec] = [
+        {
+            "data": {"values": [row]},
+            "mark": {"type": "text", "baseline": "top", "y": 184, "align": align, "color": MUTED, "fontSize": 11},
+            "encoding": {"x": x, "text": {"field": "shown"}},
+        }
+        for row, align in _apart(rows[0], own_place, rows[-1])
+    ]
+    own = {"transform": [{"filter": "datum.own"}], "mark": _dot(90, SERIES[0]), "encoding": {"x": x, "y": y, "tooltip": tips}}  # fmt: skip
+    layers: list[Spec] = [
+        {"mark": _line(ACCENT, 2), "encoding": {"x": x, "y": y}},
+        {"mark": _dot(26, ACCENT), "encoding": {"x": x, "y": y, "tooltip": tips}},
+        own,
+        *ends,
+    ]
+    return _spec(rows, layers, height=180)
+
+
+def _apart(first: Row, own: Row, last: Row) -> list[tuple[Row, str]]:
+    """Values that are written under the axis: the ends, and the own one where it stands apart from both."""
+    span = last["value"] - first["value"]
+    middle = min(own["value"] - first["value"], last["value"] - own["value"]) > 0.15 * span
+    return [(first, "left"), *([(own, "center")] if middle else []), (last, "right")]
+
+
+def links_spec(rows: Sequence[Row], *, unit: str) -> Spec:
+    """A star: the video in the middle, what it is linked to around it. rows: {x, y, label, effect, size, way}; a line's width is its size."""
+    place = {"x": {**_number("x"), "axis": None, "scale": {"domain": [-1.7, 1.7]}}, "y": {**_number("y"), "axis": None, "scale": {"domain": [-1.25, 1.25]}}}  # fmt: skip
+    zero = {"x2": {"datum": 0}, "y2": {"datum": 0}}
+    ways = {"field": "way", "type": "nominal", "scale": {"domain": ["raises", "lowers"], "range": [ACCENT, SERIES[0]]}, "legend": {"title": None, "orient": "top"}}  # fmt: skip
+    width = {**_number("size"), "scale": {"range": [1, 9], "domainMin": 0}, "legend": None}
+    tips = [_tip("label", None, "link"), _tip("effect", "+.3f", unit)]
+    layers: list[Spec] = [
+        {"mark": {"type": "rule", "opacity": 0.85}, "encoding": {**place, **zero, "color": ways, "strokeWidth": width, "tooltip": tips}},
+        {"mark": {**_dot(130), "stroke": INK, "strokeWidth": 1}, "encoding": {**place, "color": ways, "tooltip": tips}},
+        {"mark": {"type": "text", "dy": -14, "color": INK, "fontSize": 12}, "encoding": {**place, "text": {"field": "label"}}},
+        {"data": {"values": [{"x": 0, "y": 0}]}, "mark": {"type": "square", "size": 170, "color": INK, "opacity": 1}, "encoding": place},
+    ]  # fmt: skip
+    return _spec(rows, layers, height=300)
+
+
 def _spec(rows: Sequence[Row], layers: Sequence[Spec], *, height: int = _HEIGHT, **shared: Spec) -> Spec:
     """A layered spec in the page's quiet style; a `y` without a field is laid under the y of every layer."""
     y = shared.get("y")

@@ -25,13 +25,14 @@ from markupsafe import Markup
 from veracast.core.errors import InputError
 from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
-from veracast.report import agent_model, agents, backtest, charts, poison, probabilities, tables, text
+from veracast.report import agent_model, agents, backtest, charts, explanation, poison, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
 from veracast.report.sarif import write_sarif
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
-KINDS = (*RATINGS, *AUDITS)
+EXPLANATIONS = ("explain",)
+KINDS = (*RATINGS, *AUDITS, *EXPLANATIONS)
 _STATUS = {
     "ok": "Finished",
     "findings": "Finished with findings",
@@ -70,6 +71,9 @@ def write_report(run_folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """The whole page as text; the same record gives the same bytes."""
+    if record.kind in EXPLANATIONS:
+        found = explanation.page(record)
+        return _filled("explanation.html.jinja", record, found.charts, page=found)
     return _audit_page(record) if record.kind in AUDITS else _rating_page(record)
 
 
@@ -100,6 +104,7 @@ def _rating_page(record: Record) -> str:
         names=folder.names,
         explained=explained,
         why={video.row.rank: video.id for video in explained},
+        checked={video.id: found for video in explained if (found := explanation.why(record, video.row.video_id))},
         tasks=tasks,
         margins=backtest.margins(tasks),
         matrices=[m for m in matrices if len(m.heads) > 1],

@@ -40,7 +40,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
 from veracast.core.files import code_behind, code_digest, write_json
 from veracast.core.progress import SILENT, Progress, counting
-from veracast.core.schemas import AGENT_MODELS
+from veracast.core.schemas.agents import AGENT_MODELS
 from veracast.core.scores import Score
 from veracast.core.workers import side_by_side
 from veracast.models.loop import LoopConfig

@@ -25,7 +25,7 @@ from veracast.agents.tiers.tier import Found
 from veracast.core.config import to_dict
 from veracast.core.files import code_behind, code_digest, write_json
 from veracast.core.progress import SILENT, Advance, Progress, counting
-from veracast.core.schemas import DATA_SCANS, GUARDS
+from veracast.core.schemas.agents import DATA_SCANS, GUARDS
 from veracast.core.scores import Score
 from veracast.core.workers import side_by_side
 

@@ -1,0 +1,340 @@
+"""Why a video is rated as it is: the steps that `veracast run` and `veracast explain` share, from a scorer to the tables of core/schemas/explanations.
+
+    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm
+    whole     also: which word acts with which frame, what-if curves, the nearest values that would change the rating, rules, the steps of the model
+
+Numbers are held against what is typical of training videos of the same platform, age and kind of state (their median; the second baseline is the
+mean of twice as many); words are taken out (second: an ellipsis stands for them), links are deleted, cells of frames get the frame's mean colour
+(second: mid grey).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from veracast.core.errors import NotMeasuredError
+from veracast.core.schemas import ARTEFACT_SCHEMAS, conform
+from veracast.explain.item import NOISE, Explanation, explain_item
+from veracast.explain.numbers import shown
+from veracast.explain.perturb import Perturbed, Unit
+from veracast.explain.rationale import Claim, claims, sentence
+from veracast.explain.relevance import relevance
+from veracast.explain.rules import Rule, rule_list
+from veracast.explain.taxonomy import LEAVES
+from veracast.explain.told import times
+from veracast.explain.units import Edges, Frames, Modality, Numbers, Words
+from veracast.explain.whatif import counterfactuals, curve
+from veracast.rating.features import FEATURES
+from veracast.rating.scorer import LEVEL, VideoScorer
+from veracast.rating.variants import NAMES, SAYS, TEXTS, typical
+
+NEAR = 100
+"""Training states that say what is typical."""
+GRID = 3
+"""Rows and columns that frames are cut into."""
+FLOOR = 0.05
+"""Effect under which nothing is said, in ln units (5 % of a count) or levels."""
+BATCH = 1024
+KINDS = ("explained", "effects", "explanation_checks", "claims", "what_ifs", "counterfactuals", "rules", "steps", "relevances", "leaves")  # fmt: skip
+_CURVES, _POINTS = 3, 25  # numbers that get a what-if curve, and its points
+_VARIED, _STEPS, _CLOSER = (
+    6,
+    16,
+    10,
+)  # numbers that are varied until the rating is another, the values that each is tried at, and halvings
+_BY, _PSEUDONYM = f"the video {SAYS['author']} ", 8  # characters of an author's pseudonym that are enough to tell it by
+_GREY = 128
+_RANGE = (0.02, 0.98)  # quantiles between which a number is varied
+_PAIRS, _PAIRED = 40, 0.01  # pairs of parts that are kept, and the share of all effects that one must make
+
+
+@dataclass(frozen=True)
+class Reasons:
+    """Rows by table (KINDS)."""
+
+    rows: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    def frame(self, kind: str) -> pl.DataFrame:
+        return _frame(kind, self.rows.get(kind, ()))
+
+
+def tables_of(every: Sequence[Reasons]) -> dict[str, pl.DataFrame]:
+    """The tables of several videos, those that have rows."""
+    found = {kind: _frame(kind, [row for one in every for row in one.rows.get(kind, ())]) for kind in KINDS}
+    return {kind: frame for kind, frame in found.items() if frame.height}
+
+
+def _frame(kind: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    schema = ARTEFACT_SCHEMAS[kind]
+    return conform(pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema), kind)
+
+
+@dataclass(frozen=True)
+class _Subject:
+    """A video with what its parts are held against; spreads: of numbers in training, by name."""
+
+    scorer: VideoScorer
+    first: tuple[Modality, ...]
+    second: tuple[Modality, ...]
+    typical: Mapping[str, float]
+    spreads: Mapping[str, float]
+    ranges: Mapping[str, tuple[float, float]]
+    id: str = field(default="")
+
+
+def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0, in_training: bool = False) -> Reasons:
+    """Of one video. whole: everything, not only the cheap part. orders: of parts, where effects are sampled.
+
+    NotMeasuredError for a model that kept no training states; UnfitScorerError where the model cannot be explained.
+    """
+    began = time.perf_counter()
+    one = _subject(scorer)
+    found = explain_item(scorer, scorer.subject.content, one.first, unit=scorer.unit, seconds=one.second, orders=orders, least=NOISE, floor=FLOOR, batch=BATCH, seed=seed)  # fmt: skip
+    other = Perturbed(scorer.subject.content, one.second, found.perturbed.scorer)
+    said = claims(found, other, floor=FLOOR, seed=seed)
+    rows: dict[str, list[dict[str, Any]]] = {
+        "effects": _effects(found, one),
+        "explanation_checks": _checks(found, one),
+        "claims": _claims(said, one),
+    }
+    if whole:
+        rows |= {
+            "relevances": _relevances(found, one),
+            "what_ifs": _what_ifs(found, one),
+            "counterfactuals": _nearest(found, one),
+        }
+        rules, refused = _rules(found, one, seed)
+        rows |= {
+            "rules": rules,
+            "steps": [
+                {"video_id": one.id, "position": k, **step._asdict()} for k, step in enumerate(scorer.steps(), start=1)
+            ],
+        }
+        rows["leaves"] = _leaves(found, rows, one, refused)
+    sample = scorer.subject.sample
+    rows["explained"] = [{
+        "video_id": one.id, "rater": scorer.part.rater, "state": sample["state"][0], "rated_at": sample["at"][0], "target": scorer.target, "unit": scorer.unit,
+        "score": found.modalities.full, "base": found.modalities.base, "verdict": _verdict(found, said), "untold": list(found.failed),
+        "in_training": in_training, "asked": found.perturbed.scorer.asked, "seconds": time.perf_counter() - began,
+    }]  # fmt: skip
+    return Reasons(rows)
+
+
+def _subject(scorer: VideoScorer) -> _Subject:
+    reference, content = scorer.model.reference, scorer.subject.content
+    if not reference.height:
+        raise NotMeasuredError("the model kept no training states to say what is typical by -> train it again with this version")  # fmt: skip
+    sample = scorer.subject.sample
+    median = typical(reference, sample, count=NEAR)
+    mean = typical(reference, sample, count=2 * NEAR, mean=True)
+    states = reference.filter(pl.col("state") == sample["state"][0])
+    numbers = content.get("numbers", {})
+    spread = {words: float(states[f"f_{NAMES[words]}"].std() or 0.0) for words in numbers}  # type: ignore[arg-type]
+    ends = {words: [states[f"f_{NAMES[words]}"].quantile(q) for q in _RANGE] for words in numbers}
+    ranges = {words: (float(low), float(high)) for words, (low, high) in ends.items() if low is not None and high is not None}  # fmt: skip
+    sets: list[tuple[Modality, ...]] = []
+    for baseline, blank, grey in ((median, "", None), (mean, "…", _GREY)):
+        every: dict[str, Modality] = {
+            "numbers": Numbers({words: baseline[words] for words in numbers}),
+            **{name: Words(name, blank) for name in TEXTS},
+            "graph": Edges(),
+            "frames": Frames(GRID, GRID, None if grey is None else np.full(content["frames"].shape[1:], grey, np.uint8) if "frames" in content else None),
+        }  # fmt: skip
+        sets.append(tuple(every[name] for name in content))
+    return _Subject(scorer, sets[0], sets[1], median, spread, ranges, scorer.subject.video_id)
+
+
+def value(unit: Unit, one: float | None) -> str | None:
+    """A number in words; None for other parts."""
+    if unit.modality != "numbers" or one is None:
+        return None
+    return shown(None if np.isnan(one) else one, FEATURES[NAMES[unit.name]].scale)
+
+
+def _own(unit: Unit, one: _Subject) -> str | None:
+    return value(unit, one.scorer.subject.content["numbers"][unit.name]) if unit.modality == "numbers" else None
+
+
+def _baseline(unit: Unit, one: _Subject) -> str | None:
+    return value(unit, one.typical[unit.name]) if unit.modality == "numbers" else None
+
+
+def phrase(unit: Unit, one: _Subject) -> str:
+    """A part as the subject of a sentence."""
+    if unit.modality == "numbers":
+        return f"{unit.name} {_own(unit, one)}, typical {_baseline(unit, one)}"
+    if unit.modality in TEXTS:
+        return f"the word “{unit.name}” in the {unit.modality}"
+    if unit.modality == "graph" and unit.name.startswith(_BY):
+        return f"{unit.name[: len(_BY) + _PSEUDONYM]}…"
+    return unit.name
+
+
+def _effects(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
+    whole = found.modalities
+    rows: list[dict[str, Any]] = []
+    for k, name in enumerate(whole.names):
+        rows.append({"video_id": one.id, "kind": "modality", "modality": name, "effect": whole.values[k], "error": 0.0, "told": True})  # fmt: skip
+    for i, name in enumerate(whole.names):
+        for j in range(i + 1, len(whole.names)):
+            rows.append({"video_id": one.id, "kind": "pair", "modality": name, "other": whole.names[j], "effect": whole.pairs[i, j], "error": 0.0, "told": True})  # fmt: skip
+    for name, parts in found.parts.items():
+        told = set(found.told(name))
+        for k in parts.ranked():
+            unit = parts.units[k]
+            rows.append({
+                "video_id": one.id, "kind": "part", "modality": name, "unit": unit.name, "place": k + 1, "value": _own(unit, one), "baseline": _baseline(unit, one),
+                "effect": parts.shapley[k], "without": parts.without[k], "alone": parts.alone[k], "error": parts.errors[k], "told": k in told,
+            })  # fmt: skip
+    return rows
+
+
+def _checks(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
+    return [{"video_id": one.id, "name": c.name, "modality": c.modality, "passed": c.passed, "value": c.value, "words": c.words} for c in found.checks]  # fmt: skip
+
+
+def _claims(said: Sequence[Claim], one: _Subject) -> list[dict[str, Any]]:
+    subject = "the level" if one.scorer.target == LEVEL else "the forecast"
+    return [
+        {
+            "video_id": one.id, "position": k, "modality": c.unit.modality, "unit": c.unit.name, "effect": c.effect, "checked": c.checked, "error": c.error,
+            "holds": c.holds, "sentence": sentence(c, one.scorer.unit, phrases={c.unit: phrase(c.unit, one)}, subject=subject),
+        }
+        for k, c in enumerate(said, start=1)
+    ]  # fmt: skip
+
+
+def _relevances(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
+    """The strongest pairs of a word and a cell, and of a word and a link."""
+    rows, least = [], _PAIRED * float(np.abs(found.modalities.values).sum())
+    for text in TEXTS:
+        for other in ("frames", "graph"):
+            if {text, other} <= set(found.parts):
+                pairs = [
+                    p
+                    for p in relevance(found.perturbed, text, other).pairs()
+                    if max(abs(p.whole), abs(p.alone)) > least
+                ]
+                rows += [{"video_id": one.id, "one": text, "other": other, "one_unit": p.one.name, "other_unit": p.other.name, "whole": p.whole, "alone": p.alone} for p in pairs[:_PAIRS]]  # fmt: skip
+    return rows
+
+
+def _what_ifs(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
+    """Curves of the numbers that do most."""
+    if "numbers" not in found.parts:
+        return []
+    parts, rows = found.parts["numbers"], []
+    names = [parts.units[k].name for k in parts.ranked() if parts.units[k].name in one.ranges and abs(parts.shapley[k]) >= FLOOR][:_CURVES]  # fmt: skip
+    for name in names:
+        own = float(one.scorer.subject.content["numbers"][name])
+        low, high = one.ranges[name]
+        values = np.unique(np.append(np.linspace(min(low, own), max(high, own), _POINTS), own))
+        found_curve = curve(found.perturbed.scorer, found.perturbed.item, name, values.tolist())
+        for at, score in zip(found_curve.values.tolist(), found_curve.scores.tolist(), strict=True):
+            rows.append({"video_id": one.id, "unit": name, "value": at, "shown": value(Unit("numbers", name), at), "score": score, "own": at == own})  # fmt: skip
+    return rows
+
+
+def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
+    """The nearest values, of the numbers that do most, at which the level would be another, or the count half or twice as large."""
+    if "numbers" not in found.parts:
+        return []
+    most = [found.parts["numbers"].units[k].name for k in found.parts["numbers"].ranked()[:_VARIED]]
+    ranges = {
+        name: one.ranges[name]
+        for name in most
+        if name in one.ranges and one.spreads[name] > 0 and one.ranges[name][0] < one.ranges[name][1]
+    }
+    full, rows = found.modalities.full, []
+    lines = [np.floor(full + 0.5) - 0.5, np.floor(full + 0.5) + 0.5] if one.scorer.target == LEVEL else [full - np.log(2), full + np.log(2)]  # fmt: skip
+    for line in lines:
+        for near in counterfactuals(found.perturbed.scorer, found.perturbed.item, ranges, line=float(line), spreads=one.spreads, steps=_STEPS, closer=_CLOSER)[:2]:  # fmt: skip
+            unit = Unit("numbers", near.name)
+            own, new = value(unit, near.own), value(unit, near.value)
+            if one.scorer.target == LEVEL:
+                what = f"level {round(near.score)} instead of {round(full)}"
+            else:
+                what = f"{'half' if line < full else 'twice'} the {one.scorer.target}"
+            told = f"{what[:1].upper()}{what[1:]} if “{near.name}” stood at {new} instead of {own}"
+            rows.append({"video_id": one.id, "unit": near.name, "own": own, "value": new, "line": float(line), "score": near.score, "distance": near.distance, "sentence": told})  # fmt: skip
+    return rows
+
+
+def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str, Any]], str | None]:
+    """Rules, or why there are none."""
+    try:
+        rules = rule_list(found.perturbed, choices=256, seed=seed)
+    except NotMeasuredError as error:
+        return [], str(error)
+    rows = [
+        {"video_id": one.id, "position": k, "sentence": _ruled(rule, one), "score": rule.score, "share": rule.share, "r2": rules.r2}
+        for k, rule in enumerate(rules.rules, start=1)
+    ]  # fmt: skip
+    return rows, None
+
+
+def _ruled(rule: Rule, one: _Subject) -> str:
+    said = ", ".join(_condition(c.unit, one, there=c.there) for c in rule.conditions) or "whatever is taken away"
+    return f"{said[:1].upper()}{said[1:]}: {rule.score:.2f} {one.scorer.unit}"
+
+
+def _condition(unit: Unit, one: _Subject, *, there: bool) -> str:
+    """`views now as they are, 730`, `views now as is typical, 2,100`, `without the word “cat” in the title`."""
+    if unit.modality == "numbers":
+        return (
+            f"{unit.name} as {'it is' if there else 'is typical'}, {_own(unit, one) if there else _baseline(unit, one)}"
+        )
+    if unit.modality == "graph":
+        return phrase(unit, one) if there else f"no link that says that {phrase(unit, one)}"
+    return f"{'with' if there else 'without'} {phrase(unit, one)}"
+
+
+def _verdict(found: Explanation, said: Sequence[Claim]) -> str:
+    held = sum(claim.holds for claim in said)
+    sentences = f"; {held} of {len(said)} sentences hold under another baseline" if said else ""
+    return f"{found.verdict}{sentences}"
+
+
+def _leaves(
+    found: Explanation, rows: Mapping[str, Sequence[Mapping[str, Any]]], one: _Subject, refused: str | None
+) -> list[dict[str, Any]]:
+    """Which kinds of explanation this video has, and why not the others."""
+    told = {name for name in found.parts if name not in found.failed}
+    texts = [name for name in TEXTS if name in told]
+    pairs = {row["other"] for row in rows["relevances"]}
+    no_frames = "the model reads no frames of this video" if "frames" not in found.modalities.names else "frames make too little of this rating" if "frames" not in found.parts else "the cells failed their checks"  # fmt: skip
+    why = {
+        "visual/contribution/grid": ("cells of the frames", "frames" in told, no_frames),
+        "visual/contribution/region-and-word": ("cells and words on one scale", "frames" in told and bool(texts), no_frames if "frames" not in told else "no words that may be told"),
+        "visual/relevance/text-frame": ("which word acts together with which frame", "frames" in pairs, no_frames),
+        "visual/relevance/phrase-grid": ("which word acts together with which cell", "frames" in pairs, no_frames),
+        "textual/facts/generated": ("the numbers, beside what is typical", bool(one.scorer.subject.content.get("numbers")), "no number is known of this video"),
+        "textual/reasoning/concise-rationale": ("sentences", bool(rows["claims"]), "no part makes enough of this rating"),
+        "graph/multi-modal/fusion": ("links, each with what it adds", "graph" in told, "links make too little of this rating, or failed their checks"),
+        "symbol/logical-inference/propositional": ("rules", bool(rows["rules"]), refused or ""),
+        "symbol/program/specialised-modules": ("steps of the model", bool(rows["steps"]), "this rater has no steps to show"),
+        "multimodal/independent/graph-and-text": ("links, and sentences beside them", "graph" in told and bool(rows["claims"]), "links make too little of this rating"),
+        "multimodal/independent/graph-and-symbol": ("links, and rules beside them", "graph" in told and bool(rows["rules"]), refused or "links make too little of this rating"),
+        "multimodal/independent/visual-and-text": ("marked cells, and sentences beside them", "frames" in told and bool(rows["claims"]), no_frames),
+        "multimodal/joint/visual-and-text": ("sentences that name cells", any(row["modality"] == "frames" and row["holds"] for row in rows["claims"]), no_frames),
+    }  # fmt: skip
+    found_rows = []
+    for leaf in LEAVES:
+        words, there, lacking = why.get(leaf.id, ("", False, "not computed of ratings"))
+        found_rows.append({"video_id": one.id, "leaf": leaf.id, "shown": there, "why": words if there else lacking})
+    return found_rows
+
+
+def described(found: Mapping[str, Any]) -> str:
+    """The rating of an EXPLAINED row in words: `251,000 views expected, x 116 the typical 2,160`."""
+    score, base, unit = float(found["score"]), float(found["base"]), str(found["unit"])
+    if not unit.startswith("ln "):
+        return f"Level {score:.1f} expected, {base:.1f} is typical"
+    count, usual = (float(f"{np.expm1(one):.3g}") for one in (score, base))
+    return f"{count:,.0f} {unit[3:]} expected, x {times(score - base)} the typical {usual:,.0f}"
