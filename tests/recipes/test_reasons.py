@@ -34,7 +34,11 @@ def prepared(world: Dataset) -> run_recipe.Prepared:
 def model(prepared: run_recipe.Prepared) -> Model:
     """Szabo-Huberman: ln views later = ln views now + a step of platform and age, and of nothing else."""
     return run_recipe.fit_model(
-        prepared, [], run_recipe.Config(sources=(Path("x"),), horizon_days=14), states=("observed",), chosen="szabo_huberman"
+        prepared,
+        [],
+        run_recipe.Config(sources=(Path("x"),), horizon_days=14),
+        states=("observed",),
+        chosen="szabo_huberman",
     )
 
 

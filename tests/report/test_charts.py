@@ -147,3 +147,20 @@ def test_vega_comes_once_and_cannot_end_its_script() -> None:
     script = charts.vega_script()
     assert "vegaEmbed" in script
     assert "</script" not in script.lower() and "<!--" not in script
+
+
+def test_a_what_if_curve_names_its_ends_and_its_own_value_where_they_stand_apart() -> None:
+    rows = [{"value": v, "score": v, "shown": str(v), "own": v == own} for own in (5.0,) for v in (0.0, 5.0, 10.0)]
+    spec = charts.what_if_spec(rows, unit="levels")
+    said = [(layer["data"]["values"][0]["shown"], layer["mark"]["align"]) for layer in spec["layer"] if "data" in layer]
+    assert said == [("0.0", "left"), ("5.0", "center"), ("10.0", "right")]
+    near = [{**row, "own": row["value"] == 10.0} for row in rows]
+    said = [layer["data"]["values"][0]["shown"] for layer in charts.what_if_spec(near, unit="levels")["layer"] if "data" in layer]  # fmt: skip
+    assert said == ["0.0", "10.0"]
+
+
+def test_links_are_drawn_from_the_middle_by_their_size() -> None:
+    rows = [{"x": 1.0, "y": 0.0, "label": "1 author", "effect": -0.5, "size": 0.5, "way": "lowers"}, {"x": -1.0, "y": 0.0, "label": "2 topic", "effect": 1.0, "size": 1.0, "way": "raises"}]  # fmt: skip
+    svg = charts.draw(charts.links_spec(rows, unit="levels"), "links")
+    widths = sorted(float(width) for width in re.findall(r'<line[^>]*stroke-width="([\d.]+)"', svg))
+    assert widths[-1] == 9 and widths[-2] == pytest.approx(5) and "1 author" in svg and "2 topic" in svg

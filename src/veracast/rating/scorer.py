@@ -94,7 +94,7 @@ class VideoScorer:
     def steps(self) -> list[Step]:
         """How the number comes about, part by part of the model, with what goes in and out."""
         fitted, sample = self.part.fitted, self.subject.sample
-        now = sample[f"now_{self.target}"][0] if self.target != LEVEL else None
+        now = float(sample[f"now_{self.target}"][0] or 0.0) if self.target != LEVEL else 0.0
         known = sum(sample[column][0] is not None for column in feature_columns())
         found = [Step("as-of features", f"the video at {sample['at'][0]:%Y-%m-%d %H:%M} UTC", f"{known} of {len(feature_columns())} known")]  # fmt: skip
         if isinstance(fitted, FittedLightGBM):
