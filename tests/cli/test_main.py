@@ -16,7 +16,21 @@ RUNNER = CliRunner()
 
 @pytest.mark.parametrize(
     "command",
-    ["demo", "run", "ingest", "world", "train", "rate", "report", "doctor", "runs", "export", "audit", "guard"],
+    [
+        "demo",
+        "run",
+        "ingest",
+        "world",
+        "train",
+        "rate",
+        "report",
+        "doctor",
+        "runs",
+        "export",
+        "audit",
+        "guard",
+        "catalogue",
+    ],
 )
 def test_every_command_has_help(command: str) -> None:
     done = RUNNER.invoke(app, [command, "--help"])

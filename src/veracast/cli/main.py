@@ -11,6 +11,7 @@ import typer
 from veracast import __version__
 from veracast.cli.audits import audit_app, guard
 from veracast.cli.benches import bench_app
+from veracast.cli.catalogue import catalogue
 from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app.add_typer(runs_app, name="runs")
 app.add_typer(bench_app, name="bench")
 app.add_typer(audit_app, name="audit")
 app.command()(guard)
+app.command()(catalogue)
 models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 

@@ -9,26 +9,19 @@ The page loads nothing: its content policy allows the two scripts it carries, by
 
 from __future__ import annotations
 
-import base64
-import functools
-import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from veracast.core.errors import InputError
-from veracast.core.files import storage_faults
 from veracast.core.records import Record, load_record
 from veracast.report import agent_model, agents, backtest, charts, explanation, poison, probabilities, tables, text
 from veracast.report.charts import Chart
 from veracast.report.network import network
 from veracast.report.sarif import write_sarif
+from veracast.report.shell import Heading, environment, packaged, policy, replace
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
 EXPLANATIONS = ("explain",)
@@ -41,16 +34,6 @@ _STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class Heading:
-    """The verdict, split at its first `; ` into the line that counts and what backs it."""
-
-    line: str
-    backing: str | None
-    status: str
-    status_words: str
-
-
 def write_report(run_folder: Path) -> Path:
     """Write report.html, and ratings.csv or findings.sarif, into the folder of a finished run; returns the page's path.
 
@@ -61,10 +44,10 @@ def write_report(run_folder: Path) -> Path:
         remedy = f"pages exist for: {', '.join(KINDS)}"
         raise InputError(f"no page for a record of kind {record.kind!r}", file=str(run_folder), remedy=remedy)
     page = run_folder / "report.html"
-    _replace(page, render(record).encode("utf-8", errors="replace"))
+    replace(page, render(record).encode("utf-8", errors="replace"))
     if record.kind in RATINGS:
         sheet = tables.spreadsheet(record).write_csv(include_bom=True, datetime_format="%Y-%m-%dT%H:%M:%SZ")
-        _replace(run_folder / "ratings.csv", sheet.encode("utf-8", errors="replace"))
+        replace(run_folder / "ratings.csv", sheet.encode("utf-8", errors="replace"))
     write_sarif(run_folder)
     return page
 
@@ -124,14 +107,14 @@ def _rating_page(record: Record) -> str:
 def _filled(template: str, record: Record, shown: Sequence[Chart], **parts: Any) -> str:
     """A template of shell.html.jinja with what every page has; `shown`: the charts on it."""
     return (
-        _environment()
+        environment()
         .get_template(template)
         .render(
             record=record,
             heading=heading(record),
             counts=list(text.flatten(record.counts)),
             config=list(text.flatten(record.config)),
-            style=Markup(_package_text("style.css")),
+            style=Markup(packaged("style.css")),
             **_scripts(drawn=bool(shown)),
             **parts,
         )
@@ -150,37 +133,7 @@ def heading(record: Record) -> Heading:
 
 def _scripts(*, drawn: bool) -> dict[str, Any]:
     """The page's scripts and the content policy that allows exactly these; Vega only where there is a chart."""
-    own = _package_text("page.js")
+    own = packaged("page.js")
     vega = charts.vega_script() if drawn else None
-    digests = " ".join(f"'sha256-{_digest(script)}'" for script in (vega, own) if script)
-    policy = f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-    return {"policy": policy, "vega": Markup(vega) if vega else None, "script": Markup(own)}
-
-
-def _digest(script: str) -> str:
-    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-
-
-@functools.cache
-def _environment() -> jinja2.Environment:
-    loader = jinja2.PackageLoader("veracast.report", "templates")
-    found = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    found.globals["text"] = text
-    found.filters["json_tag"] = lambda value: Markup(charts.for_script_tag(value))
-    found.filters["svg"] = Markup
-    return found
-
-
-@functools.cache
-def _package_text(name: str) -> str:
-    return (resources.files("veracast.report") / "templates" / name).read_text(encoding="utf-8")
-
-
-def _replace(path: Path, body: bytes) -> None:
-    """Write through a temporary name, so that a reader never sees half a page."""
-    temporary = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    with storage_faults(path):
-        temporary.write_bytes(body)
-        os.replace(temporary, path)
+    allowed = policy(*(script for script in (vega, own) if script))
+    return {"policy": allowed, "vega": Markup(vega) if vega else None, "script": Markup(own)}
