@@ -51,9 +51,7 @@ def test_the_control_is_the_mean_over_random_choices_of_as_many() -> None:
     exact = np.mean([weights[list(pair)].sum() / 4 for pair in combinations(range(4), 2)])
     found = graph_metrics([graph(weights.tolist())] * 3, [[0, 1]] * 3, controls=400)
     assert found.control and found.gain and exact == 0.5
-    assert abs(found.control.value - exact) < 4 * 0.36 / np.sqrt(
-        1200
-    )  # their standard deviation is sqrt(37.5)/... = .35
+    assert abs(found.control.value - exact) < 4 * np.sqrt(1 / 8 / 1200)
     assert found.gain.value == pytest.approx(1 - found.control.value)
     draws = [one.controls for one in found.items if one]
     assert not np.array_equal(draws[0], draws[1])  # each item has its own

@@ -76,8 +76,10 @@ def test_marks_without_boxes_and_boxes_without_marks_count_as_told() -> None:
 
 
 def test_names_are_whole_words_at_the_end_and_the_longest_fits() -> None:
-    """`black cat` is told once; the release gives it to `cat` too: 1, | 1."""
+    """`black cat` is told once; the release gives it to `cat` too: 1, | 1. With the other's box elsewhere: 0, | 1."""
     assert both("a BLACK cat [box].", [[A]], {"cat": [[A]], "black cat": [[A]]}) == pytest.approx((50, 100))
+    assert both("a BLACK cat [box].", [[A]], {"cat": [[FAR]], "black cat": [[A]]}) == pytest.approx((50, 50))
+    assert both("a BLACK cat [box].", [[A]], {"cat": [[A]], "black cat": [[FAR]]}) == pytest.approx((0, 50))
     assert both("a tomcat [BOX]", [[A]], {"cat": [[A]]}) == (0, 0)
     assert both("it is located here [BOX].", [[A]], {"LOC": [[A]]}) == pytest.approx((100, 100))
 
