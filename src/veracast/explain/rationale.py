@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,7 +45,6 @@ def claims(found: Explanation, other: Perturbed, *, most: int = 6, floor: float 
 
     ConfigError for other parts.
     """
-    places = {unit: k for k, unit in enumerate(other.units)}
     if tuple(other.units) != tuple(found.perturbed.units) or contexts < 2:
         raise ConfigError(["claims are checked on the same parts under another baseline, in 2 contexts or more"])
     least = max(floor, LEAST * float(np.abs(found.modalities.values).sum()), 1e-12)
@@ -55,17 +55,26 @@ def claims(found: Explanation, other: Perturbed, *, most: int = 6, floor: float 
         if abs(parts.shapley[k]) >= least
     ]
     chosen = sorted(told, key=lambda one: -abs(one[1]))[:most]
-    made = []
-    for unit, effect in chosen:
-        rng = stream(seed, "explain", "claims", unit.modality, unit.name)
-        there = rng.random((contexts, len(other.units))) < 0.5
-        there[:, places[unit]] = True
-        gone = there.copy()
-        gone[:, places[unit]] = False
-        scores = other.scores(np.concatenate([there, gone]))
-        moved = scores[:contexts] - scores[contexts:]
-        made.append(Claim(unit, effect, float(moved.mean()), float(moved.std(ddof=1) / np.sqrt(contexts))))
-    return made
+    return [Claim(unit, effect, *moved(other, unit, contexts=contexts, seed=seed)) for unit, effect in chosen]
+
+
+class Moved(NamedTuple):
+    """Mean change of the score with a part, and its standard error."""
+
+    mean: float
+    error: float
+
+
+def moved(perturbed: Perturbed, unit: Unit, *, contexts: int = 16, seed: int = 0) -> Moved:
+    """Score with the part - score without it, over random halves of all other parts."""
+    place = perturbed.units.index(unit)
+    there = stream(seed, "explain", "claims", unit.modality, unit.name).random((contexts, len(perturbed.units))) < 0.5
+    there[:, place] = True
+    gone = there.copy()
+    gone[:, place] = False
+    scores = perturbed.scores(np.concatenate([there, gone]))
+    change = scores[:contexts] - scores[contexts:]
+    return Moved(float(change.mean()), float(change.std(ddof=1) / np.sqrt(contexts)))
 
 
 def sentence(claim: Claim, unit: str, *, phrases: Mapping[Unit, str], subject: str = "the score") -> str:
