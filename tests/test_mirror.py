@@ -32,5 +32,6 @@ def test_every_source_file_has_its_test() -> None:
 
 
 def test_every_test_has_its_source_file() -> None:
-    # second tests of data/ingest.py and recipes/train.py, kept apart for their length
-    assert with_tests() - sources() - NO_CODE - {"data/ingest_bad_input.py", "recipes/train_netgpt.py"} == set()
+    # second tests of data/ingest.py and recipes/train.py, kept apart for their length; one known answer for each leaf of the taxonomy
+    apart = {"data/ingest_bad_input.py", "recipes/train_netgpt.py", "explain/leaves.py"}
+    assert with_tests() - sources() - NO_CODE - apart == set()

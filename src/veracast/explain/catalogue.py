@@ -64,14 +64,28 @@ SURVEY: Mapping[str, tuple[str, str, str]] = MappingProxyType({
 
 IMPLEMENTED: Mapping[str, str] = MappingProxyType({
     "visual/contribution/grid": "effects.py on cells of Frames (units.py)",
-    "visual/contribution/region-and-word": "effects.py on cells of Frames and on Words (units.py)",
+    "visual/contribution/region-and-word": "effects.py on cells of Frames and on Words (units.py), on one scale",
     "visual/relevance/text-frame": "relevance.py on Words and whole Frames",
     "visual/relevance/phrase-grid": "relevance.py on Words and cells of Frames",
     "textual/facts/generated": "numbers.py: numbers with their effects, in sentences",
     "textual/facts/retrieved": "retrieved.py: the most similar past videos",
     "textual/reasoning/concise-rationale": "rationale.py: sentences, each put to a test of its own",
+    "textual/reasoning/chain-of-thought": "transcripts.py: a language model's steps, each tried out on the scorer",
+    "textual/reasoning/self-questioning": "transcripts.py: a language model's questions, answered by the scorer",
+    "graph/single-modal/text": "interplay.py: words that act together, as a graph",
+    "graph/multi-modal/matching": "interplay.py: which word belongs with which cell or link, one partner each",
     "graph/multi-modal/fusion": "effects.py on Edges (units.py)",
+    "symbol/logical-inference/probabilistic-soft": "soft_rules.py: weighed rules that hold to a degree",
+    "symbol/logical-inference/first-order": "first_order.py: rules over relations of many items",
+    "symbol/logical-inference/non-monotonic": "exceptions.py: defaults, and exceptions that take them back",
     "symbol/logical-inference/propositional": "rules.py: if-then rules, refused where they do not hold",
+    "symbol/program/specialised-modules": "program.py: steps made for their tasks, with what each contributes",
+    "symbol/program/meta-modules": "program.py: one general module under several instructions",
+    "symbol/program/hybrid-modules": "program.py: steps of both kinds",
+    "multimodal/independent/graph-and-text": "effects.py on Edges, and rationale.py beside it",
+    "multimodal/independent/graph-and-symbol": "effects.py on Edges, and rules.py beside it",
+    "multimodal/independent/visual-and-text": "effects.py on cells of Frames, and rationale.py beside it",
+    "multimodal/joint/visual-and-text": "rationale.py on Frames and Words: sentences whose cells are boxes (units.py)",
 })  # fmt: skip
 """Leaf id -> what of src/veracast/explain computes it. Leaves without a computation are not listed."""
 

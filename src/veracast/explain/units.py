@@ -30,6 +30,13 @@ class Edge(NamedTuple):
     target: str
 
 
+class Place(NamedTuple):
+    """frame: from 0; box: left, top, right, bottom in pixels, right and bottom outside."""
+
+    frame: int
+    box: tuple[int, int, int, int]
+
+
 class Modality(Protocol):
     """name: key of its content in an item."""
 
@@ -111,6 +118,12 @@ class Frames:
         grid = [(row, column) for row in range(1, self.rows + 1) for column in range(1, self.columns + 1)]
         whole = len(grid) == 1
         return [f"frame {k}" if whole else f"frame {k}, cell {row}.{column}" for k in range(1, len(content) + 1) for row, column in grid]  # fmt: skip
+
+    def places(self, content: np.ndarray) -> list[Place]:
+        """Where each part lies, in the order of units."""
+        down, across = edges(content.shape[1], self.rows).tolist(), edges(content.shape[2], self.columns).tolist()
+        boxes = [(across[j], down[i], across[j + 1], down[i + 1]) for i in range(self.rows) for j in range(self.columns)]  # fmt: skip
+        return [Place(frame, box) for frame in range(len(content)) for box in boxes]
 
     def kept(self, content: np.ndarray, keep: np.ndarray) -> np.ndarray:
         height, width = content.shape[1:3]
