@@ -20,7 +20,7 @@ from veracast.rating.model import Model
 from veracast.rating.scorer import video_scorer
 from veracast.rating.variants import NAMES, typical
 from veracast.recipes import run as run_recipe
-from veracast.recipes.reasons import KINDS, NEAR, Reasons, described, reasons, tables_of
+from veracast.recipes.reasons import KINDS, NEAR, Asked, Reasons, described, reasons, tables_of
 
 NOW = START + dt.timedelta(days=40)
 
@@ -97,13 +97,22 @@ def test_what_if_the_number_were_another(found: Reasons, sample: pl.DataFrame) -
 
 
 def test_rules_say_the_law(found: Reasons) -> None:
-    rules = found.frame("rules")
+    rules = found.frame("rules").filter(kind="propositional")
     head = found.frame("explained").row(0, named=True)
     assert rules["r2"].min() > 0.99
     assert rules["score"].max() == pytest.approx(head["score"], abs=0.02) and rules["score"].min() == pytest.approx(
         head["base"], abs=0.02
     )
     assert rules.sort("score")["sentence"][-1].startswith("Views now as it is, ")
+    soft, default = (found.frame("rules").filter(kind=kind) for kind in ("soft", "exceptions"))
+    assert soft["score"].to_list() == [pytest.approx(head["score"] - head["base"], abs=0.02)] and soft["sentence"][
+        0
+    ].startswith(f"{soft['score'][0]:+.2f} ln views, as far as it holds: views now")
+    assert default["depth"].to_list() == [0, 1] and default["sentence"][1].startswith("unless views now as is typical")
+    assert [round(score - head["base"], 2) for score in default["score"]] == [
+        pytest.approx(head["score"] - head["base"], abs=0.02),
+        0.0,
+    ]
 
 
 def test_steps_and_leaves(found: Reasons) -> None:
@@ -122,6 +131,30 @@ def test_steps_and_leaves(found: Reasons) -> None:
         and leaves["visual/contribution/grid"]["why"] == "the model reads no frames of this video"
     )
     assert all(row["why"] for row in leaves.values())
+
+
+def test_a_language_model_is_held_against_the_rater(
+    model: Model, sample: pl.DataFrame, prepared: run_recipe.Prepared
+) -> None:
+    """A script that says that the views lower the rating, then asks whether it would be lower without them."""
+
+    def ask(prompt: str) -> str:
+        assert "Fact 1: views now" in prompt
+        return (
+            "Q: Would the forecast be lower without fact 1?\nA: yes"
+            if "Ask yourself" in prompt
+            else "Fact 1 lowers it.\nSo it is lower."
+        )
+
+    found = reasons(
+        video_scorer(model, sample, prepared.dataset, target="views"), whole=True, asked=Asked("script", ask)
+    )
+    rows = found.frame("transcripts")
+    assert rows.select("kind", "model", "unit", "way", "holds").rows() == [
+        ("chain of thought", "script", "views now", "lowers", False), ("self-questioning", "script", "views now", "raises", True),
+    ]  # fmt: skip
+    shown = {row["leaf"] for row in found.frame("leaves").iter_rows(named=True) if row["shown"]}
+    assert {"textual/reasoning/chain-of-thought", "textual/reasoning/self-questioning"} <= shown
 
 
 def test_the_cheap_part_has_no_more_than_its_tables(

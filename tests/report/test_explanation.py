@@ -74,7 +74,15 @@ def tables() -> dict[str, list[dict[str, Any]]]:
         ],
         "what_ifs": [{"unit": "views now", "value": v, "shown": s, "score": v + 1, "own": v == 2.0} for v, s in ((1.0, "2"), (2.0, "6"), (3.0, "19"))],
         "counterfactuals": [{"unit": "views now", "own": "12,400", "value": "6,200", "line": 8.3, "score": 8.3, "distance": 0.4, "sentence": "Half the views if “views now” stood at 6,200 instead of 12,400"}],
-        "rules": [{"position": 1, "sentence": "Views now as it is, 12,400: 9.00 ln views", "score": 9.0, "share": 0.5, "r2": 0.91}],
+        "rules": [
+            {"kind": "propositional", "position": 1, "sentence": "Views now as it is, 12,400: 9.00 ln views", "score": 9.0, "share": 0.5, "r2": 0.91},
+            {"kind": "exceptions", "position": 1, "depth": 0, "sentence": "As it is: 9.00", "score": 9.0, "share": 1.0, "r2": 0.8},
+            {"kind": "exceptions", "position": 2, "depth": 1, "sentence": "unless without cat: 8.00", "score": 8.0, "share": 0.2, "r2": 0.8},
+        ],
+        "transcripts": [
+            {"kind": "chain of thought", "model": "tiny", "position": 1, "said": "Fact 1 raises it", "unit": "views now", "way": "raises", "moved": 0.5, "holds": True},
+            {"kind": "chain of thought", "model": "tiny", "position": 2, "said": "Well"},
+        ],
         "steps": [{"position": 1, "step": "graph network", "given": "the graph", "got": "8.70 ln views"}],
         "relevances": [{"one": "title", "other": "frames", "one_unit": "cat", "other_unit": "frame 1, cell 2.2", "whole": 0.3, "alone": 0.2}],
         "leaves": [{"leaf": "visual/contribution/grid", "shown": True, "why": "cells of the frames"}, {"leaf": "visual/contribution/object", "shown": False, "why": "not computed of ratings"}],
@@ -142,11 +150,11 @@ def test_tables_charts_and_checks(record: Record) -> None:
     assert [row["own"] for row in found.curves[0].spec["data"]["values"]] == [False, True, False]
     assert [check.state for check in found.checks] == ["holds", "fails", "not made"]
     assert found.nearest == ["Half the views if “views now” stood at 6,200 instead of 12,400"]
-    assert (
-        found.rules is not None
-        and found.rules.rows == [("Views now as it is, 12,400: 9.00 ln views", "50 %")]
-        and found.rules_r2 == "0.91"
-    )
+    assert found.rules == [
+        explanation.Ruled("As rules", "0.91", [(0, "Views now as it is, 12,400: 9.00 ln views")]),
+        explanation.Ruled("As a default with exceptions", "0.80", [(0, "As it is: 9.00"), (1, "unless without cat: 8.00")]),
+    ]  # fmt: skip
+    assert found.talks == [explanation.Talk("Chain of thought, by tiny", [("Fact 1 raises it", "holds"), ("Well", "claims nothing that can be tried")])]  # fmt: skip
     assert found.relevance is not None and found.relevance.rows == [
         ("cat (title)", "frame 1, cell 2.2", "0.300", "0.200")
     ]

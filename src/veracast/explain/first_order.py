@@ -157,7 +157,7 @@ def _best(holds: Mapping[Literal, np.ndarray], high: np.ndarray, left: np.ndarra
         positive = int((mine & high).sum())
         if mine.sum() < _LEAST_COVER or positive == 0:
             return 0.0
-        return positive * (np.log2(positive / mine.sum()) - np.log2(prior))
+        return float(positive * (np.log2(positive / mine.sum()) - np.log2(prior)))
 
     singles = sorted(holds, key=lambda one: -gain(holds[one]))
     best, top = None, 0.0

@@ -11,23 +11,27 @@ mean of twice as many); words are taken out (second: an ellipsis stands for them
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 
-from veracast.core.errors import NotMeasuredError
+from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.schemas import ARTEFACT_SCHEMAS, conform
+from veracast.explain.exceptions import Exceptions, exceptions
+from veracast.explain.interplay import interplay, matching
 from veracast.explain.item import NOISE, Explanation, explain_item
 from veracast.explain.numbers import shown
 from veracast.explain.perturb import Perturbed, Unit
 from veracast.explain.rationale import Claim, claims, sentence
-from veracast.explain.relevance import relevance
-from veracast.explain.rules import Rule, rule_list
+from veracast.explain.relevance import Pair, relevance
+from veracast.explain.rules import Rule, RuleList, rule_list
+from veracast.explain.soft_rules import SoftRules, soft_rules
 from veracast.explain.taxonomy import LEAVES
 from veracast.explain.told import times
+from veracast.explain.transcripts import MOST_FACTS, Ask, chain_of_thought, self_questioning
 from veracast.explain.units import Edges, Frames, Modality, Numbers, Words
 from veracast.explain.whatif import counterfactuals, curve
 from veracast.rating.features import FEATURES
@@ -41,15 +45,14 @@ GRID = 3
 FLOOR = 0.05
 """Effect under which nothing is said, in ln units (5 % of a count) or levels."""
 BATCH = 1024
-KINDS = ("explained", "effects", "explanation_checks", "claims", "what_ifs", "counterfactuals", "rules", "steps", "relevances", "leaves")  # fmt: skip
+KINDS = ("explained", "effects", "explanation_checks", "claims", "what_ifs", "counterfactuals", "rules", "steps", "relevances", "transcripts", "leaves")  # fmt: skip
 _CURVES, _POINTS = 3, 25  # numbers that get a what-if curve, and its points
-_VARIED, _STEPS, _CLOSER = (
-    6,
-    16,
-    10,
-)  # numbers that are varied until the rating is another, the values that each is tried at, and halvings
+_VARIED = 6  # numbers that are varied until the rating is another
+_TRIED, _CLOSER = 16, 10  # values that each is tried at, and halvings
 _BY, _PSEUDONYM = f"the video {SAYS['author']} ", 8  # characters of an author's pseudonym that are enough to tell it by
 _GREY = 128
+_CHOICES = 256  # of parts, that rules are learnt from
+_WORDS = 12  # of a text, whose interplay is looked at
 _RANGE = (0.02, 0.98)  # quantiles between which a number is varied
 _PAIRS, _PAIRED = 40, 0.01  # pairs of parts that are kept, and the share of all effects that one must make
 
@@ -88,8 +91,16 @@ class _Subject:
     id: str = field(default="")
 
 
-def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0, in_training: bool = False) -> Reasons:
-    """Of one video. whole: everything, not only the cheap part. orders: of parts, where effects are sampled.
+class Asked(NamedTuple):
+    """A language model that is asked why, by name."""
+
+    name: str
+    ask: Ask
+
+
+def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0, in_training: bool = False, asked: Asked | None = None) -> Reasons:  # fmt: skip
+    """Of one video. whole: everything, not only the cheap part. orders: of parts, where effects are sampled. asked: a language model, whose steps are
+    held against the scorer.
 
     NotMeasuredError for a model that kept no training states; UnfitScorerError where the model cannot be explained.
     """
@@ -112,6 +123,7 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
         rules, refused = _rules(found, one, seed)
         rows |= {
             "rules": rules,
+            "transcripts": _transcripts(found, one, asked, seed),
             "steps": [
                 {"video_id": one.id, "position": k, **step._asdict()} for k, step in enumerate(scorer.steps(), start=1)
             ],
@@ -211,18 +223,34 @@ def _claims(said: Sequence[Claim], one: _Subject) -> list[dict[str, Any]]:
 
 
 def _relevances(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
-    """The strongest pairs of a word and a cell, and of a word and a link."""
-    rows, least = [], _PAIRED * float(np.abs(found.modalities.values).sum())
+    """The strongest pairs of a word and a cell, of a word and a link, and of two words of a text."""
+    rows: list[dict[str, Any]] = []
+    least = _PAIRED * float(np.abs(found.modalities.values).sum())
     for text in TEXTS:
+        if text not in found.parts:
+            continue
         for other in ("frames", "graph"):
-            if {text, other} <= set(found.parts):
-                pairs = [
-                    p
-                    for p in relevance(found.perturbed, text, other).pairs()
-                    if max(abs(p.whole), abs(p.alone)) > least
-                ]
-                rows += [{"video_id": one.id, "one": text, "other": other, "one_unit": p.one.name, "other_unit": p.other.name, "whole": p.whole, "alone": p.alone} for p in pairs[:_PAIRS]]  # fmt: skip
+            if other in found.parts:
+                both = relevance(found.perturbed, text, other)
+                partners = {(p.one, p.other) for p in matching(both, least=least)}
+                rows += _pair_rows(both.pairs(), text, other, one, least, partners)
+        chosen = found.parts[text].ranked()[:_WORDS]
+        if len(chosen) > 1:
+            rows += _pair_rows(
+                interplay(found.perturbed, text, among=sorted(chosen)).edges(), text, text, one, least, None
+            )
     return rows
+
+
+def _pair_rows(pairs: Sequence[Pair], first: str, second: str, one: _Subject, least: float, partners: set[tuple[Unit, Unit]] | None) -> list[dict[str, Any]]:  # fmt: skip
+    kept = [p for p in pairs if max(abs(p.whole), abs(p.alone)) > least][:_PAIRS]
+    return [
+        {
+            "video_id": one.id, "one": first, "other": second, "one_unit": p.one.name, "other_unit": p.other.name, "whole": p.whole, "alone": p.alone,
+            "matched": None if partners is None else (p.one, p.other) in partners,
+        }
+        for p in kept
+    ]  # fmt: skip
 
 
 def _what_ifs(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
@@ -254,7 +282,7 @@ def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     full, rows = found.modalities.full, []
     lines = [np.floor(full + 0.5) - 0.5, np.floor(full + 0.5) + 0.5] if one.scorer.target == LEVEL else [full - np.log(2), full + np.log(2)]  # fmt: skip
     for line in lines:
-        for near in counterfactuals(found.perturbed.scorer, found.perturbed.item, ranges, line=float(line), spreads=one.spreads, steps=_STEPS, closer=_CLOSER)[:2]:  # fmt: skip
+        for near in counterfactuals(found.perturbed.scorer, found.perturbed.item, ranges, line=float(line), spreads=one.spreads, steps=_TRIED, closer=_CLOSER)[:2]:  # fmt: skip
             unit = Unit("numbers", near.name)
             own, new = value(unit, near.own), value(unit, near.value)
             if one.scorer.target == LEVEL:
@@ -266,17 +294,98 @@ def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     return rows
 
 
-def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str, Any]], str | None]:
-    """Rules, or why there are none."""
-    try:
-        rules = rule_list(found.perturbed, choices=256, seed=seed)
-    except NotMeasuredError as error:
-        return [], str(error)
-    rows = [
-        {"video_id": one.id, "position": k, "sentence": _ruled(rule, one), "score": rule.score, "share": rule.share, "r2": rules.r2}
-        for k, rule in enumerate(rules.rules, start=1)
-    ]  # fmt: skip
-    return rows, None
+class _Refused(NamedTuple):
+    """Why there are no rules of a kind; None where there are some."""
+
+    propositional: str | None
+    soft: str | None
+    exceptions: str | None
+
+
+def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str, Any]], _Refused]:
+    """Rules of three kinds, each with its fidelity on choices that it has not seen."""
+    rows: list[dict[str, Any]] = []
+    refused: dict[str, str | None] = dict.fromkeys(_Refused._fields)
+    most = [parts.units[k] for parts in found.parts.values() for k in range(len(parts.units))]
+    most.sort(key=lambda unit: -abs(_effect(found, unit)))
+    makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
+        "propositional": lambda: _if_then(rule_list(found.perturbed, choices=_CHOICES, seed=seed), one),
+        "soft": lambda: _weighed(soft_rules(found.perturbed, most, choices=_CHOICES, seed=seed), one),
+        "exceptions": lambda: _defaults(exceptions(found.perturbed, choices=_CHOICES, seed=seed), one),
+    }
+    for kind, make in makers.items():
+        try:
+            made = make()
+        except (NotMeasuredError, ConfigError) as error:
+            refused[kind] = str(error)
+            continue
+        rows += [{"video_id": one.id, "kind": kind, "position": k, **row} for k, row in enumerate(made, start=1)]
+    return rows, _Refused(**refused)
+
+
+def _effect(found: Explanation, unit: Unit) -> float:
+    parts = found.parts[unit.modality]
+    return float(parts.shapley[parts.units.index(unit)])
+
+
+def _if_then(rules: RuleList, one: _Subject) -> list[dict[str, Any]]:
+    return [
+        {"sentence": _ruled(rule, one), "score": rule.score, "share": rule.share, "r2": rules.r2}
+        for rule in rules.rules
+    ]
+
+
+def _weighed(rules: SoftRules, one: _Subject) -> list[dict[str, Any]]:
+    rows = []
+    for rule in rules.rules:
+        said = " and ".join(phrase(unit, one) for unit in rule.units)
+        rows.append(
+            {
+                "sentence": f"{rule.weight:+.2f} {one.scorer.unit}, as far as it holds: {said}",
+                "score": rule.weight,
+                "share": None,
+                "r2": rules.r2,
+            }
+        )
+    return rows
+
+
+def _defaults(found: Exceptions, one: _Subject) -> list[dict[str, Any]]:
+    rows = []
+    for depth, rule in found.rule.lines():
+        if rule.without is None:
+            said = "As it is"
+        else:
+            said = f"{'unless' if depth == 1 else 'and unless, then,'} {_condition(rule.without, one, there=False)}"
+        rows.append(
+            {
+                "depth": depth,
+                "sentence": f"{said}: {rule.score:.2f} {one.scorer.unit}",
+                "score": rule.score,
+                "share": rule.share,
+                "r2": found.r2,
+            }
+        )
+    return rows
+
+
+def _transcripts(found: Explanation, one: _Subject, asked: Asked | None, seed: int) -> list[dict[str, Any]]:
+    """What a language model says of the parts that do most, step by step and by questions."""
+    if asked is None:
+        return []
+    told = sorted(
+        ((unit, _effect(found, unit)) for name in found.parts for unit in found.parts[name].units),
+        key=lambda pair: -abs(pair[1]),
+    )
+    facts = {unit: phrase(unit, one) for unit, _ in told[:MOST_FACTS]}
+    subject, rows = "level" if one.scorer.target == LEVEL else "forecast", []
+    for kind, make in (("chain of thought", chain_of_thought), ("self-questioning", self_questioning)):
+        for k, step in enumerate(make(asked.ask, facts, found.perturbed, subject=subject, seed=seed).steps, start=1):
+            rows.append({
+                "video_id": one.id, "kind": kind, "model": asked.name, "position": k, "said": step.said, "unit": step.unit.name if step.unit else None,
+                "way": step.way, "moved": step.moved, "holds": step.holds,
+            })  # fmt: skip
+    return rows
 
 
 def _ruled(rule: Rule, one: _Subject) -> str:
@@ -302,33 +411,58 @@ def _verdict(found: Explanation, said: Sequence[Claim]) -> str:
 
 
 def _leaves(
-    found: Explanation, rows: Mapping[str, Sequence[Mapping[str, Any]]], one: _Subject, refused: str | None
+    found: Explanation, rows: Mapping[str, Sequence[Mapping[str, Any]]], one: _Subject, refused: _Refused
 ) -> list[dict[str, Any]]:
     """Which kinds of explanation this video has, and why not the others."""
-    told = {name for name in found.parts if name not in found.failed}
-    texts = [name for name in TEXTS if name in told]
-    pairs = {row["other"] for row in rows["relevances"]}
-    no_frames = "the model reads no frames of this video" if "frames" not in found.modalities.names else "frames make too little of this rating" if "frames" not in found.parts else "the cells failed their checks"  # fmt: skip
-    why = {
-        "visual/contribution/grid": ("cells of the frames", "frames" in told, no_frames),
-        "visual/contribution/region-and-word": ("cells and words on one scale", "frames" in told and bool(texts), no_frames if "frames" not in told else "no words that may be told"),
-        "visual/relevance/text-frame": ("which word acts together with which frame", "frames" in pairs, no_frames),
-        "visual/relevance/phrase-grid": ("which word acts together with which cell", "frames" in pairs, no_frames),
-        "textual/facts/generated": ("the numbers, beside what is typical", bool(one.scorer.subject.content.get("numbers")), "no number is known of this video"),
-        "textual/reasoning/concise-rationale": ("sentences", bool(rows["claims"]), "no part makes enough of this rating"),
-        "graph/multi-modal/fusion": ("links, each with what it adds", "graph" in told, "links make too little of this rating, or failed their checks"),
-        "symbol/logical-inference/propositional": ("rules", bool(rows["rules"]), refused or ""),
-        "symbol/program/specialised-modules": ("steps of the model", bool(rows["steps"]), "this rater has no steps to show"),
-        "multimodal/independent/graph-and-text": ("links, and sentences beside them", "graph" in told and bool(rows["claims"]), "links make too little of this rating"),
-        "multimodal/independent/graph-and-symbol": ("links, and rules beside them", "graph" in told and bool(rows["rules"]), refused or "links make too little of this rating"),
-        "multimodal/independent/visual-and-text": ("marked cells, and sentences beside them", "frames" in told and bool(rows["claims"]), no_frames),
-        "multimodal/joint/visual-and-text": ("sentences that name cells", any(row["modality"] == "frames" and row["holds"] for row in rows["claims"]), no_frames),
+    drawn = {name for name in found.parts if found.told(name)}
+    said = {row["modality"] for row in rows["claims"] if row["holds"]}
+    pairs = {(row["one"] in TEXTS, row["other"]) for row in rows["relevances"]}
+    matched = any(row["matched"] for row in rows["relevances"])
+    talks = {row["kind"] for row in rows["transcripts"]}
+    words, links, frames = bool(drawn & set(TEXTS)), "graph" in drawn, "frames" in drawn
+    hybrid = any(step["step"] == "language model" for step in rows["steps"])
+    no_frames = _absent(found, "frames", "the model reads no frames of this video")
+    no_links = _absent(found, "graph", "the model reads no links of this video")
+    no_words = "the model reads no words, only how many" if not set(TEXTS) & set(found.modalities.names) else "words make too little of this rating, or failed their checks"  # fmt: skip
+    nobody = "no language model was asked: --ask"
+    why: dict[str, tuple[bool, str, str]] = {
+        "visual/contribution/grid": (frames, "cells of the frames", no_frames),
+        "visual/contribution/region-and-word": (frames and words, "cells and words on one scale", no_words if frames else no_frames),
+        "visual/relevance/text-frame": ((True, "frames") in pairs, "which word acts together with which frame", no_words if frames else no_frames),
+        "visual/relevance/phrase-grid": ((True, "frames") in pairs, "which word acts together with which cell", no_words if frames else no_frames),
+        "textual/facts/generated": (bool(one.scorer.subject.content.get("numbers")), "the numbers, beside what is typical", "no number is known of this video"),
+        "textual/facts/retrieved": (False, "", "similar past videos stand on the run's page"),
+        "textual/reasoning/concise-rationale": (bool(said), "sentences", "no part makes enough of this rating"),
+        "textual/reasoning/chain-of-thought": ("chain of thought" in talks, "a language model's steps, each tried out", nobody),
+        "textual/reasoning/self-questioning": ("self-questioning" in talks, "a language model's questions, each tried out", nobody),
+        "graph/single-modal/text": (any(text and other in TEXTS for text, other in pairs), "words that act together", no_words),
+        "graph/multi-modal/matching": (matched, "which word belongs with which cell or link", no_words if frames or links else no_frames),
+        "graph/multi-modal/fusion": (links, "links, each with what it adds", no_links),
+        "symbol/logical-inference/probabilistic-soft": (refused.soft is None, "weighed rules", refused.soft or ""),
+        "symbol/logical-inference/first-order": (False, "", "is learnt from many videos: veracast explain RUN --overall"),
+        "symbol/logical-inference/non-monotonic": (refused.exceptions is None, "a default and its exceptions", refused.exceptions or ""),
+        "symbol/logical-inference/propositional": (refused.propositional is None, "rules", refused.propositional or ""),
+        "symbol/program/specialised-modules": (bool(rows["steps"]) and not hybrid, "steps of the model", "this rater's steps are of both kinds"),
+        "symbol/program/meta-modules": (False, "", "no rater here is one general part under several instructions"),
+        "symbol/program/hybrid-modules": (hybrid, "steps of the model: networks made for this, and a language model under instruction", "this rater has no general part under instruction"),
+        "multimodal/independent/graph-and-text": (links and bool(said), "links, and sentences beside them", no_links),
+        "multimodal/independent/graph-and-symbol": (links and refused.propositional is None, "links, and rules beside them", no_links),
+        "multimodal/independent/visual-and-text": (frames and bool(said), "marked cells, and sentences beside them", no_frames),
+        "multimodal/joint/visual-and-text": ("frames" in said, "sentences that name cells", no_frames if not frames else "no cell makes enough of this rating"),
     }  # fmt: skip
-    found_rows = []
-    for leaf in LEAVES:
-        words, there, lacking = why.get(leaf.id, ("", False, "not computed of ratings"))
-        found_rows.append({"video_id": one.id, "leaf": leaf.id, "shown": there, "why": words if there else lacking})
-    return found_rows
+    unknown = (False, "", "needs objects or scenes that somebody found in the frames")
+    told = [(leaf.id, *why.get(leaf.id, unknown)) for leaf in LEAVES]
+    return [
+        {"video_id": one.id, "leaf": leaf, "shown": there, "why": what if there else lacking}
+        for leaf, there, what, lacking in told
+    ]
+
+
+def _absent(found: Explanation, modality: str, unread: str) -> str:
+    """Why the parts of a modality are not drawn."""
+    if modality not in found.modalities.names:
+        return unread
+    return "makes too little of this rating" if modality not in found.parts else "failed its checks"
 
 
 def described(found: Mapping[str, Any]) -> str:

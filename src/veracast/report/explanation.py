@@ -40,6 +40,7 @@ _KINDS = {
     "carries": "hashtag",
     "copies": "copied video",
 }
+_RULES = {"propositional": "As rules", "exceptions": "As a default with exceptions", "soft": "As weighed rules"}
 _MOST_PAIRS = 12
 
 
@@ -119,6 +120,21 @@ class Leaf(NamedTuple):
     why: str
 
 
+class Ruled(NamedTuple):
+    """Rules of one kind. r2: on choices that they had not seen; lines: depth and sentence."""
+
+    title: str
+    r2: str
+    lines: Sequence[tuple[int, str]]
+
+
+class Talk(NamedTuple):
+    """What a language model said; lines: sentence, and whether it holds in words."""
+
+    title: str
+    lines: Sequence[tuple[str, str]]
+
+
 @dataclass(frozen=True)
 class Why:
     """What a rating's section and page have in common."""
@@ -145,8 +161,8 @@ class Page:
     pairs: Table | None
     curves: Sequence[Chart]
     nearest: Sequence[str]
-    rules: Table | None
-    rules_r2: str
+    rules: Sequence[Ruled]
+    talks: Sequence[Talk]
     steps: Table | None
     relevance: Table | None
     network: Chart | None
@@ -205,8 +221,8 @@ def page(record: Record) -> Page:
         pairs=_pairs(read(record, "effects"), head["unit"]),
         curves=_curves(read(record, "what_ifs"), head),
         nearest=[text.clean(row) for row in read(record, "counterfactuals").sort("line", "distance")["sentence"].to_list()],
-        rules=Table(("Rule", "Share of choices"), [(text.clean(r["sentence"]), text.percent(r["share"])) for r in rules.iter_rows(named=True)]) if rules.height else None,
-        rules_r2=text.decimal(rules["r2"][0]) if rules.height else text.MISSING,
+        rules=_rules(rules),
+        talks=_talks(read(record, "transcripts")),
         steps=_table(read(record, "steps").sort("position"), ("Step", "Given", "Got"), ("step", "given", "got"), 3),
         relevance=_relevance(read(record, "relevances"), head["unit"]),
         network=_links(read(record, "effects"), head["unit"]),
@@ -371,6 +387,25 @@ def _links(effects: pl.DataFrame, unit: str) -> Chart | None:
         for k, row in enumerate(told.iter_rows(named=True), start=1)
     ]
     return Chart("links", "What the video is linked to, and what each link adds", f"n = {text.plural(told.height, 'link')}; the wider a line, the more it does.", charts.draw(spec, "links"), spec, Table(("Link", f"Effect, {unit}"), cells))  # fmt: skip
+
+
+def _rules(frame: pl.DataFrame) -> list[Ruled]:
+    found = []
+    for kind, title in _RULES.items():
+        mine = frame.filter(pl.col("kind") == kind)
+        if mine.height:
+            lines = [(row["depth"] or 0, text.clean(row["sentence"])) for row in mine.iter_rows(named=True)]
+            found.append(Ruled(title, text.decimal(mine["r2"][0]), lines))
+    return found
+
+
+def _talks(frame: pl.DataFrame) -> list[Talk]:
+    found = []
+    for (kind, model), mine in frame.group_by("kind", "model", maintain_order=True):
+        held = {True: "holds", False: "does not hold", None: "claims nothing that can be tried"}
+        lines = [(text.clean(row["said"]), held[row["holds"]]) for row in mine.sort("position").iter_rows(named=True)]
+        found.append(Talk(f"{text.sentence(str(kind))}, by {text.clean(str(model))}", lines))
+    return found
 
 
 def _kind(unit: str) -> str:

@@ -37,6 +37,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "rules": explanations.RULES,
     "steps": explanations.STEPS,
     "relevances": explanations.RELEVANCES,
+    "transcripts": explanations.TRANSCRIPTS,
     "leaves": explanations.LEAVES,
     "verdicts": images.VERDICTS,
     "patches": images.PATCHES,

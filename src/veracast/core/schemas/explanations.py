@@ -81,10 +81,12 @@ COUNTERFACTUALS: Schema = {
 
 RULES: Schema = {
     "video_id": pl.String,
+    "kind": pl.String,  # propositional | soft | exceptions
     "position": pl.Int32,
+    "depth": pl.Int32,  # of an exception within others, 0 = the default; null of other kinds
     "sentence": pl.String,
-    "score": pl.Float64,
-    "share": pl.Float64,  # of the choices of parts that the rules were learnt from
+    "score": pl.Float64,  # that the rule ends with, of a weighed rule its weight
+    "share": pl.Float64,  # of the choices of parts that the rules were learnt from; null of weighed rules
     "r2": pl.Float64,  # of all rules, on choices that they had not seen
 }
 
@@ -104,6 +106,19 @@ RELEVANCES: Schema = {
     "other_unit": pl.String,
     "whole": pl.Float64,  # second difference among all other parts
     "alone": pl.Float64,  # the same without the other parts of both
+    "matched": pl.Boolean,  # of parts of two modalities: each is the other's partner
+}
+
+TRANSCRIPTS: Schema = {
+    "video_id": pl.String,
+    "kind": pl.String,  # chain of thought | self-questioning
+    "model": pl.String,  # the language model that spoke
+    "position": pl.Int32,
+    "said": pl.String,
+    "unit": pl.String,  # that it makes a claim about; null where it makes none
+    "way": pl.String,  # raises | lowers
+    "moved": pl.Float64,  # what the scorer says: mean change with the part, in other contexts
+    "holds": pl.Boolean,
 }
 
 LEAVES: Schema = {
