@@ -215,15 +215,31 @@ def explain(
     target: Annotated[str | None, typer.Option("--target", help="level (default), or a counter such as views")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="folder of veracast train, in place of the run's own model")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="effects, their checks and sentences alone")] = False,
+    overall: Annotated[bool, typer.Option("--overall", help="what makes the ratings of all open videos together")] = False,
+    ask: Annotated[str | None, typer.Option("--ask", help="a language model that is asked why, such as smollm2-135m or a folder; its words are tried out on the rater")] = None,
     sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Why a video is rated as it is: which numbers, words, links and frames, what if, and whether that was checked.
 
-    Examples: veracast explain runs/RUN · veracast explain runs/RUN --video douyin:7301 --target level
-    """
-    from veracast.cli.output import explained
+    Examples: veracast explain runs/RUN · veracast explain runs/RUN --video douyin:7301 --target views · veracast explain runs/RUN --overall
 
-    given = {"run": run_folder, "video": video, "target": target, "model": model, "quick": quick or None, "seed": seed}
+    Keys for --set: orders; with --overall most (videos, default 200).
+    """
+    from veracast.cli.output import explained, explained_overall
+
+    if overall:
+        given = {"run": run_folder, "target": target, "model": model, "seed": seed}
+        run_recipe("explain_overall", given, None, sets, out, as_json=as_json, quiet=quiet, show=explained_overall)
+
+    given = {
+        "run": run_folder,
+        "video": video,
+        "target": target,
+        "model": model,
+        "ask": ask,
+        "quick": quick or None,
+        "seed": seed,
+    }
     run_recipe("explain", given, None, sets, out, as_json=as_json, quiet=quiet, show=explained)
 
 

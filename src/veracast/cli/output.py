@@ -109,6 +109,24 @@ def explained(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def explained_overall(record: Record) -> str:
+    """Parts by the mean size of their effects, and rules over relations."""
+    from veracast.core.records import read_table
+
+    overall = read_table(record, "overall")
+    unit = read_table(record, "explained")["unit"][0]
+    lines = [
+        f"  {row['size']:6.3f} [{row['low']:.3f}, {row['high']:.3f}] {unit}  {row['part']}"
+        for row in overall.filter(overall["cohort_kind"] == "all").head(8).iter_rows(named=True)
+    ]
+    if any(artefact.kind == "relations" for artefact in record.artefacts):
+        lines += [
+            f"  {row['sentence']} ({row['held_precision']:.0%} of {row['held_covered']} held-out videos, {row['prior']:.0%} of all)"
+            for row in read_table(record, "relations").iter_rows(named=True)
+        ]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def benched(record: Record) -> str:
     """The table of a bench: a block per set, state and target."""
     from veracast.core.records import read_table

@@ -12,7 +12,6 @@ import datetime as dt
 import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
 
 import polars as pl
 
@@ -22,12 +21,14 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter, load_record, read_table
 from veracast.core.scores import Score
 from veracast.data.dataset import Dataset, open_dataset
+from veracast.explain.transcripts import Ask
+from veracast.rating.features import FEATURES
 from veracast.rating.model import Model, bound, load_model
-from veracast.rating.raters.netgpt import Study
+from veracast.rating.raters.netgpt import Study, need_torch
 from veracast.rating.samples import add_levels, build_samples, closed_states, open_states, real_points
 from veracast.rating.scorer import video_scorer
 from veracast.recipes import rate as rate_recipe
-from veracast.recipes.reasons import Reasons, described, reasons, tables_of
+from veracast.recipes.reasons import Asked, Reasons, described, reasons, tables_of
 from veracast.recipes.run import as_of_view
 from veracast.report.page import write_report
 
@@ -42,33 +43,48 @@ class Config:
     video: str = ""  # id; empty = the first of the portfolio
     target: str | None = None  # level or a counter; None = the level where the model rates it
     model: Path | None = None  # in place of the run's own
+    ask: str | None = (
+        None  # a language model that is asked why: smollm2-135m, or a folder; what it says is tried out on the rater
+    )
     quick: bool = False  # effects, checks and sentences alone
     orders: int = 16  # of parts, where their effects are sampled
     seed: int = 0
 
 
-class _Rated(NamedTuple):
-    """What a run rated with: its data set as it was seen, its model, the video's state as one sample row."""
+@dataclass(frozen=True)
+class Rated:
+    """What a run rated with: its data set as it was seen, its model, its states as sample rows; closed: ids of those whose horizon had passed."""
 
     dataset: Dataset
     model: Model
-    sample: pl.DataFrame
-    closed: bool
+    states: pl.DataFrame
+    closed: pl.DataFrame
+
+    def sample(self, video_id: str) -> pl.DataFrame:
+        """One row: the state of a video, as it was rated, or would have been."""
+        mine = self.states.filter(pl.col("video_id") == video_id)
+        mine = self.closed.filter(pl.col("video_id") == video_id) if mine.is_empty() else mine
+        return add_levels(
+            build_samples(mine, self.dataset, main=self.model.main, fans=self.model.fans), self.model.rule
+        )
+
+    def is_closed(self, video_id: str) -> bool:
+        return self.states.filter(pl.col("video_id") == video_id).is_empty()
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """The record of an explanation, whose folder holds report.html. InputError for a run or video that is none; NotMeasuredError, UnfitScorerError."""
     record = load_record(config.run)
-    if record.kind not in EXPLAINED:
-        raise InputError(f"a record of kind {record.kind!r} rates no videos", file=str(config.run), remedy=f"explain a record of kind {' or '.join(EXPLAINED)}")  # fmt: skip
     with RunWriter("explain", out, config=to_dict(config), seed=config.seed) as writer:
         writer.input(config.run / "record.json", of=record.kind)
         with progress.step("read the run"):
-            rated = _rated(config, record, progress)
-        video_id = str(rated.sample["video_id"][0])
+            rated = rated_by(config.run, record, config.model, progress)
+        video_id = _video(config, record, rated.dataset)
+        closed = rated.is_closed(video_id)
         with progress.step(f"explain {video_id}"):
-            scorer = video_scorer(rated.model, rated.sample, rated.dataset, target=config.target)
-            found = reasons(scorer, whole=not config.quick, orders=config.orders, seed=config.seed, in_training=rated.closed)  # fmt: skip
+            scorer = video_scorer(rated.model, rated.sample(video_id), rated.dataset, target=config.target)
+            asked = Asked(config.ask, _asker(config.ask, rated)) if config.ask else None
+            found = reasons(scorer, whole=not config.quick, orders=config.orders, seed=config.seed, in_training=closed, asked=asked)  # fmt: skip
         for kind, frame in tables_of([found]).items():
             writer.table(kind, kind, frame)
         _beside(writer, record, video_id)
@@ -80,7 +96,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         head = found.rows["explained"][0]
         video = rated.dataset.videos.filter(pl.col("video_id") == video_id).row(0, named=True)
         counts = {
-            "run": str(config.run), "video_id": video_id, "title": video["title"], "platform": video["platform"], "closed": rated.closed,
+            "run": str(config.run), "video_id": video_id, "title": video["title"], "platform": video["platform"], "closed": closed,
             "horizon_days": rated.model.horizon_days, "checks": len(found.rows["explanation_checks"]),
             "checks_failed": sum(row["passed"] is False for row in found.rows["explanation_checks"]),
         }  # fmt: skip
@@ -91,48 +107,50 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     return replace(written, report=str(writer.target / page.name))
 
 
-def _rated(config: Config, record: Record, progress: Progress) -> _Rated:
-    if record.kind == "rate":
-        return _of_rate(config, record, progress)
-    folder = config.run / "dataset"
-    source = folder if (folder / "dataset.json").is_file() else Path(record.config["sources"][0])
+def rated_by(folder: Path, record: Record, model: Path | None, progress: Progress = SILENT) -> Rated:
+    """model: in place of the run's own. InputError for a record that rates nothing, a run that kept no model, and another data set."""
+    if record.kind not in EXPLAINED:
+        raise InputError(f"a record of kind {record.kind!r} rates no videos", file=str(folder), remedy=f"explain a record of kind {' or '.join(EXPLAINED)}")  # fmt: skip
+    return _of_rate(folder, record, model, progress) if record.kind == "rate" else _of_run(folder, record, model, progress)  # fmt: skip
+
+
+def _of_run(folder: Path, record: Record, model: Path | None, progress: Progress) -> Rated:
+    own = folder / "dataset"
+    source = own if (own / "dataset.json").is_file() else Path(record.config["sources"][0])
     now = dt.datetime.fromisoformat(record.counts["as_of"])
+    loaded = _model(folder, model, folder / "model")
     dataset = as_of_view(_same(open_dataset(source), record, source), now)
-    model = _model(config, record, config.run / "model")
     points = real_points(dataset, until=now)
-    states = open_states(points, dataset.videos, as_of=now, horizon_days=model.horizon_days)
-    video = _video(config, record, dataset)
-    mine = states.filter(pl.col("video_id") == video)
-    closed = mine.is_empty()
-    if closed:
-        mine = closed_states(points, dataset.videos, horizon_days=model.horizon_days).filter(
-            pl.col("video_id") == video
-        )
-    sample = add_levels(build_samples(mine, dataset, main=model.main, fans=model.fans), model.rule)
-    study = Study(dataset, model.main, model.fans, progress=progress)
-    return _Rated(dataset, bound(model, study), sample, closed)
+    states = open_states(points, dataset.videos, as_of=now, horizon_days=loaded.horizon_days)
+    closed = closed_states(points, dataset.videos, horizon_days=loaded.horizon_days)
+    study = Study(dataset, loaded.main, loaded.fans, progress=progress)
+    return Rated(dataset, bound(loaded, study), states, closed)
 
 
-def _of_rate(config: Config, record: Record, progress: Progress) -> _Rated:
+def _of_rate(folder: Path, record: Record, model: Path | None, progress: Progress) -> Rated:
     """The export that was rated, with the history that was given."""
-    fresh = open_dataset(config.run / "dataset")
-    history = record.config.get("history")
+    fresh = open_dataset(folder / "dataset")
+    history, as_of = record.config.get("history"), record.config.get("as_of")
     dataset = rate_recipe.together(fresh, open_dataset(Path(history))) if history else fresh
-    model = _model(config, record, Path(record.config["model"]))
-    as_of = record.config.get("as_of")
-    states = rate_recipe.states_of(fresh, model.horizon_days, model.main, dt.datetime.fromisoformat(as_of) if as_of else None)  # fmt: skip
-    mine = states.filter(pl.col("video_id") == _video(config, record, fresh))
-    sample = add_levels(build_samples(mine, dataset, main=model.main, fans=model.fans), model.rule)
-    study = Study(dataset, model.main, model.fans, progress=progress)
-    return _Rated(dataset, bound(model, study), sample, closed=False)
+    loaded = _model(folder, model, Path(record.config["model"]))
+    states = rate_recipe.states_of(fresh, loaded.horizon_days, loaded.main, dt.datetime.fromisoformat(as_of) if as_of else None)  # fmt: skip
+    study = Study(dataset, loaded.main, loaded.fans, progress=progress)
+    return Rated(dataset, bound(loaded, study), states, states.clear())
 
 
-def _model(config: Config, record: Record, own: Path) -> Model:
-    place = config.model or own
-    if config.model is None and not (own / "model.json").is_file():
+def _model(folder: Path, given: Path | None, own: Path) -> Model:
+    if given is None and not (own / "model.json").is_file():
         remedy = "run again with this version and open videos (an earlier --as-of opens some), or give --model, a folder of veracast train"
-        raise InputError("the run kept no model", file=str(config.run), remedy=remedy)
-    return load_model(place)
+        raise InputError("the run kept no model", file=str(folder), remedy=remedy)
+    return load_model(given or own)
+
+
+def _asker(name: str, rated: Rated) -> Ask:
+    need_torch()
+    from veracast.models.ask import asker
+
+    titles = rated.dataset.videos["title"].drop_nulls().to_list()
+    return asker(name, texts=[*titles, *(fact.words for fact in FEATURES.values())])
 
 
 def _same(dataset: Dataset, record: Record, place: Path) -> Dataset:

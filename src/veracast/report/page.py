@@ -17,14 +17,25 @@ from markupsafe import Markup
 
 from veracast.core.errors import InputError
 from veracast.core.records import Record, load_record
-from veracast.report import agent_model, agents, backtest, charts, explanation, poison, probabilities, tables, text
+from veracast.report import (
+    agent_model,
+    agents,
+    backtest,
+    charts,
+    explanation,
+    overall,
+    poison,
+    probabilities,
+    tables,
+    text,
+)
 from veracast.report.charts import Chart
 from veracast.report.network import network
 from veracast.report.sarif import write_sarif
 from veracast.report.shell import Heading, environment, packaged, policy, replace
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
-EXPLANATIONS = ("explain",)
+EXPLANATIONS = ("explain", "explain-overall")
 KINDS = (*RATINGS, *AUDITS, *EXPLANATIONS)
 _STATUS = {
     "ok": "Finished",
@@ -54,6 +65,8 @@ def write_report(run_folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """The whole page as text; the same record gives the same bytes."""
+    if record.kind == "explain-overall":
+        return _filled("overall.html.jinja", record, (), page=overall.page(record))
     if record.kind in EXPLANATIONS:
         found = explanation.page(record)
         return _filled("explanation.html.jinja", record, found.charts, page=found)

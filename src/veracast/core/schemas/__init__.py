@@ -39,6 +39,8 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "relevances": explanations.RELEVANCES,
     "transcripts": explanations.TRANSCRIPTS,
     "leaves": explanations.LEAVES,
+    "overall": explanations.OVERALL,
+    "relations": explanations.RELATIONS,
     "verdicts": images.VERDICTS,
     "patches": images.PATCHES,
     "retrained": images.RETRAINED,

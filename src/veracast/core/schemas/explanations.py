@@ -127,3 +127,26 @@ LEAVES: Schema = {
     "shown": pl.Boolean,
     "why": pl.String,  # where it is shown, or why it is not
 }
+
+OVERALL: Schema = {
+    "cohort_kind": pl.String,  # all | platform | level
+    "cohort": pl.String,
+    "part": pl.String,  # a number, a kind of link, or a modality
+    "n": pl.Int64,  # videos of the cohort
+    "size": pl.Float64,  # mean |effect|, with its bootstrap 95 % interval
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "mean": pl.Float64,
+}
+
+RELATIONS: Schema = {
+    "position": pl.Int32,
+    "sentence": pl.String,
+    "line": pl.Float64,  # score from which on a video is high
+    "covered": pl.Int64,  # videos that the rule was learnt from
+    "precision": pl.Float64,  # share of them that are high
+    "held_covered": pl.Int64,  # the same on held-out videos
+    "held_precision": pl.Float64,
+    "prior": pl.Float64,  # share of all videos that are high
+    "recall": pl.Float64,  # of all rules together, on held-out videos
+}
