@@ -63,3 +63,19 @@ def bench_agents(
 
     given = {"scale": scale, "budget_only": budget or None, "seed": seed}
     run_recipe("bench_agents", given, config, sets, out, as_json=as_json, quiet=quiet, show=agents_benched)
+
+
+@bench_app.command("explain")
+def bench_explain(
+    scale: Annotated[str | None, typer.Option("--scale", help="tiny (default): the raters are lightgbm; small: rgcn and netgpt too")] = None,
+    budget: Budget = False,
+    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """Explanations of scorers whose truth is known, and of raters: closed forms, planted signals, decoys, shortcuts, captum, other baselines.
+
+    Stopped or killed, it goes on where it was. Examples: veracast bench explain · veracast bench explain --set tiers=known,speed
+    """
+    from veracast.cli.output import explain_benched
+
+    given = {"scale": scale, "budget_only": budget or None, "seed": seed}
+    run_recipe("bench_explain", given, config, sets, out, as_json=as_json, quiet=quiet, show=explain_benched)

@@ -35,6 +35,7 @@ EXTRAS = {
     "audit_agent_model": ("agents", _AGENTS),
     "bench_poison": ("poison,bench", (*_POISON, "art")),
     "bench_agents": ("agents", _AGENTS),
+    "bench_explain": ("explain", ("torch", "captum", "sklearn")),
 }
 """Of recipes that need more than the bare package: the extra, and what it must have brought."""
 GRACE_S = 3.0
@@ -124,6 +125,26 @@ def explained_overall(record: Record) -> str:
             f"  {row['sentence']} ({row['held_precision']:.0%} of {row['held_covered']} held-out videos, {row['prior']:.0%} of all)"
             for row in read_table(record, "relations").iter_rows(named=True)
         ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def explain_benched(record: Record) -> str:
+    """The table of the explanations' bench."""
+    from veracast.core.records import read_table
+
+    if not any(artefact.name == "explain_bench" for artefact in record.artefacts):
+        return ""
+    lines, before = [], None
+    for row in read_table(record, "explain_bench").iter_rows(named=True):
+        if row["tier"] != before:
+            lines.append(f"\n  {row['tier']}")
+            before = row["tier"]
+        value = "not measured" if row["value"] is None else f"{row['value']:.3g}"
+        spread = "" if row["low"] is None else f"[{row['low']:.3f}, {row['high']:.3f}]"
+        met = {True: "met", False: "NOT met", None: ""}[row["met"]]
+        lines.append(
+            f"    {row['name']:20} {row['group']:36} {value:>12} {spread:16} {row['aim']:10} {met:8} n {row['n']:,}"
+        )
     return "".join(f"{line}\n" for line in lines)
 
 

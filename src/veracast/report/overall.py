@@ -72,7 +72,7 @@ def _facts(counts: Any) -> list[tuple[str, str]]:
         ("Videos explained", f"{counts['explained']:,}"),
         ("A check fails", share(counts["flagged"], counts["explained"])),
         ("Deletion checks that hold", share(counts["deletion_passed"], counts["deletion_made"])),
-        ("Signs that another baseline turns", text.percent(counts["signs_turned"])),
+        ("Signs that another baseline turns", text.percent(counts["signs_turned"], certain=True)),
         ("Sentences confirmed", share(counts["claims_held"], counts["claims"])),
         ("Seconds a video, median", text.decimal(counts["seconds_median"])),
     ]

@@ -39,6 +39,7 @@ ARTEFACT_SCHEMAS: dict[str, Schema] = {
     "relevances": explanations.RELEVANCES,
     "transcripts": explanations.TRANSCRIPTS,
     "leaves": explanations.LEAVES,
+    "explain_bench": explanations.EXPLAIN_BENCH,
     "overall": explanations.OVERALL,
     "relations": explanations.RELATIONS,
     "verdicts": images.VERDICTS,

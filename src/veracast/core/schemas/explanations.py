@@ -150,3 +150,16 @@ RELATIONS: Schema = {
     "prior": pl.Float64,  # share of all videos that are high
     "recall": pl.Float64,  # of all rules together, on held-out videos
 }
+
+EXPLAIN_BENCH: Schema = {
+    "tier": pl.String,  # known | planted | speed | ratings
+    "name": pl.String,
+    "group": pl.String,  # kind of signal, rater, or game
+    "n": pl.Int64,
+    "value": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "unit": pl.String,
+    "aim": pl.String,  # what was asked beforehand; empty where nothing was
+    "met": pl.Boolean,
+}
