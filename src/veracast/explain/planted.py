@@ -117,7 +117,7 @@ def plant(items: Sequence[Item], kind: Kind, *, tests: int = 5, seed: int = 0) -
         k
         for k, unit in enumerate(units)
         if unit.modality == MODALITY[kind] and unit.name not in own and alone[k] and spread[k] > 1e-3
-        and (kind in ("number", "cell") or _SHARE[0] < share[k] < _SHARE[1])
+        and (kind in ("number", "cell") or _SHARE[0] < share[k] < _SHARE[1]) and (kind != "word" or (_once(added, unit) & (x[:, k] > 0)).sum() >= tests)
     ]  # fmt: skip
     if not fit:
         raise ConfigError(

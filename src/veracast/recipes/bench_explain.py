@@ -50,7 +50,7 @@ from veracast.recipes import run as run_recipe
 Tier = Literal["known", "planted", "speed", "ratings"]
 TIERS: tuple[Tier, ...] = ("known", "planted", "speed", "ratings")
 EDGE_PX = 24
-_CODE = ("explain/planted.py", "explain/item.py", "explain/effects.py", "explain/faithful.py", "explain/games.py", "explain/modalities.py", "explain/perturb.py", "explain/scorer.py", "explain/units.py")  # fmt: skip
+_CODE = ("recipes/bench_explain.py", "explain/planted.py", "explain/item.py", "explain/effects.py", "explain/faithful.py", "explain/games.py", "explain/modalities.py", "explain/perturb.py", "explain/scorer.py", "explain/units.py")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Config:
     scale: Literal["tiny", "small"] = "tiny"
     tiers: tuple[Tier, ...] = ()
     games: int = 200
-    cases: int = 10
+    cases: int = 11
     orders: int = 8
     raters: tuple[str, ...] = ()  # empty: lightgbm; small: rgcn and netgpt too
     videos: int = 60
@@ -173,7 +173,8 @@ class _Found(NamedTuple):
     pure: bool
     shortcut: bool
     decoy: bool
-    random_rho: float
+    random_rho: float  # with a model of labels in a random order: of effects
+    random_rho_sizes: float  # of their sizes
     made: int  # deletion checks
     passed: int
     flagged: bool
@@ -203,9 +204,11 @@ def planted(config: Config, progress: Progress = SILENT) -> list[Row]:
             _share("decoy_above", group, [one.decoy for one in mine], at_most=0.05),
             _share("told_apart", group, [one.pure and one.shortcut for one in mine], at_least=0.95),
         ]
-    rho = np.array([one.random_rho for one in found])
-    spread = bootstrap_interval(rho, rng=stream(config.seed, "bench", "explain", "random"))
-    rows.append(Row("planted", "random_labels_rho", "all", len(rho), float(rho.mean()), spread.low, spread.high, "rank correlation", "< 0.2", bool(rho.mean() < 0.2)))  # fmt: skip
+    for name, values in (("random_labels_rho", [one.random_rho for one in found]), ("random_labels_rho_of_sizes", [one.random_rho_sizes for one in found])):  # fmt: skip
+        rho = np.array(values)
+        spread = bootstrap_interval(rho, rng=stream(config.seed, "bench", "explain", name))
+        aim = ("< 0.2", bool(rho.mean() < 0.2)) if name == "random_labels_rho" else ("", None)
+        rows.append(Row("planted", name, "all", len(rho), float(rho.mean()), spread.low, spread.high, "rank correlation", *aim))  # fmt: skip
     made, passed = sum(one.made for one in found), sum(one.passed for one in found)
     rows.append(_share("deletion_holds", "all", [True] * passed + [False] * (made - passed), at_least=0.9))
     rows.append(_share("flagged", "all", [one.flagged for one in found], at_most=0.2))
@@ -218,14 +221,24 @@ def _explained(case: Case, orders: int) -> list[_Found]:
         said = {name: _explanation(case, name, item, orders) for name in ("pure", "shortcut", "random")}
         ranked = {name: _ranked(one) for name, one in said.items()}
         units = [unit for unit, _ in ranked["pure"]]
-        effects = [dict(ranked[name]) for name in ("pure", "random")]
-        rho = float(spearmanr([abs(effects[0][unit]) for unit in units], [abs(effects[1][unit]) for unit in units]).statistic)  # fmt: skip
+        pure, random = (dict(ranked[name]) for name in ("pure", "random"))
+        read = [
+            unit for unit in units if pure[unit] or random[unit]
+        ]  # what neither model reads has no effect in both, and says nothing
+        pairs = np.array([[pure[unit], random[unit]] for unit in read]).reshape(len(read), 2)
         deletions = [check for check in said["pure"].checks if check.name == "deletion" and check.passed is not None]
         found.append(_Found(
             case.kind, units[0] == case.signal, ranked["shortcut"][0][0] == case.shortcut, units.index(case.decoy) < units.index(case.signal),
-            rho, len(deletions), sum(bool(check.passed) for check in deletions), any(check.passed is False for check in said["pure"].checks),
+            _rho(pairs), _rho(np.abs(pairs)), len(deletions), sum(bool(check.passed) for check in deletions), any(check.passed is False for check in said["pure"].checks),
         ))  # fmt: skip
     return found
+
+
+def _rho(pairs: np.ndarray) -> float:
+    """Spearman's, 0 where one side is the same everywhere."""
+    if len(pairs) < 2 or np.ptp(pairs, axis=0).min() == 0:
+        return 0.0
+    return float(spearmanr(pairs[:, 0], pairs[:, 1]).statistic)
 
 
 def _explanation(case: Case, model: Any, item: Item, orders: int) -> Explanation:
