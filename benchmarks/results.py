@@ -4,6 +4,7 @@
     python benchmarks/results.py bench world RUN       docs/results/bench-world.json from a run of `veracast bench rating`
     python benchmarks/results.py poison small RUN      docs/results/poison-small.json from a run of `veracast bench poison`
     python benchmarks/results.py agents small RUN      docs/results/agents-small.json from a run of `veracast bench agents`
+    python benchmarks/results.py explain tiny RUN      docs/results/explain-tiny.json from a run of `veracast bench explain`
     python benchmarks/results.py readme                the tables between the README's result markers
 
 Kept are scores of whole test sets and of age buckets, with what it takes to repeat them; no row of any data set.
@@ -26,6 +27,7 @@ DETECTORS_START, DETECTORS_END = (
     "<!-- end of agent detectors -->",
 )
 MODELS_START, MODELS_END = "<!-- agent models: written by benchmarks/results.py -->", "<!-- end of agent models -->"
+EXPLAIN_START, EXPLAIN_END = "<!-- explain: written by benchmarks/results.py -->", "<!-- end of explain -->"
 AGENTS_START, AGENTS_END = "<!-- agents: written by benchmarks/results.py -->", "<!-- end of agents -->"
 KEPT_SLICES = {"split", "rater", "champion", "state", "variant", "horizon", "age_bucket"}
 SIMPLE = ("constant", "median", "author", "szabo_huberman", "growth")
@@ -96,6 +98,14 @@ def keep_agents(name: str, run: Path) -> Path:
     names = {"scans": "data_scans", "models": "agent_models", "detectors": "agent_detectors"}
     tables = {key: read_table(record, table) for key, table in names.items() if table in made}
     return _kept(f"agents-{name}", f"agents bench {name}", record, tables)
+
+
+def keep_explain(name: str, run: Path) -> Path:
+    """Write docs/results/explain-<name>.json: the lines of the explanations' bench, with what it takes to repeat it."""
+    from veracast.core.records import load_record, read_table
+
+    record = load_record(run)
+    return _kept(f"explain-{name}", f"explain bench {name}", record, {"rows": read_table(record, "explain_bench")})
 
 
 def _kept(name: str, data: str, record: Any, tables: dict[str, Any]) -> Path:
@@ -307,6 +317,30 @@ def _bare(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}".removeprefix("0")
 
 
+EXPLAIN_NAMES = {
+    "shapley_error": "largest error of Shapley values", "interaction_error": "largest error of interactions", "completeness_error": "effects miss their sum by",
+    "interaction": "interaction of two parts", "top1_hit": "the planted part is the largest", "decoy_above": "a decoy stands above it",
+    "told_apart": "a model of the signal and one of a shortcut told apart", "random_labels_rho": "rank correlation with a model of random labels",
+    "deletion_holds": "deletion curves as good as any order's, or better than chance", "flagged": "explanations with a check that fails",
+    "times_faster": "times faster at equal error", "correlation": "correlation", "claim_check": "sentences confirmed under another baseline, in other contexts",
+    "signs_turned": "signs of the largest parts that another baseline turns", "seconds": "seconds a video, median",
+}  # fmt: skip
+"""Lines of the explanations' bench that the README shows."""
+
+
+def explain_table() -> str:
+    """One line a measure: what was asked, what was found."""
+    lines = ["| explanations | of | asked | found | n |", "|---|---|---|---|---|"]
+    for path in sorted(RESULTS.glob("explain-*.json")):
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            if row["name"] in EXPLAIN_NAMES and row["value"] is not None:
+                value = f"{row['value']:.3g}"
+                spread = "" if row["low"] is None else f" [{row['low']:.3g}, {row['high']:.3g}]"
+                mark = {True: value, False: f"{value} (missed)", None: value}[row["met"]]
+                lines.append(f"| {EXPLAIN_NAMES[row['name']]} | {row['group']} | {row['aim'] or '-'} | {mark}{spread} | {row['n']:,} |")  # fmt: skip
+    return "\n".join(lines) if len(lines) > 2 else ""
+
+
 def bench_table() -> str:
     """NetGPT beside its opponents, a line per set, task and target of the kept benches; bold where it is clearly the better one."""
     lines = [
@@ -409,7 +443,7 @@ def readme() -> None:
     """Replace what stands between the markers of the tables."""
     path = ROOT / "README.md"
     whole = path.read_text(encoding="utf-8")
-    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()), (DETECTORS_START, DETECTORS_END, agent_detectors_table()))  # fmt: skip
+    tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()), (DETECTORS_START, DETECTORS_END, agent_detectors_table()), (EXPLAIN_START, EXPLAIN_END, explain_table()))  # fmt: skip
     for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)
@@ -427,6 +461,8 @@ def main() -> None:
         print(keep_poison(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["agents"] and len(sys.argv) == 4:
         print(keep_agents(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] == ["explain"] and len(sys.argv) == 4:
+        print(keep_explain(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:] == ["readme"]:
         readme()
     else:

@@ -57,6 +57,13 @@ def test_the_tables_of_the_poison_bench_are_written_from_the_kept_record() -> No
     assert found.strip() == module.poison_tables()
 
 
+def test_the_table_of_explanations_is_written_from_the_kept_record() -> None:
+    module = results()
+    _, _, rest = README.partition(module.EXPLAIN_START)
+    found, _, _ = rest.partition(module.EXPLAIN_END)
+    assert found.strip() == module.explain_table()
+
+
 def test_the_table_of_the_agents_bench_is_written_from_the_kept_record() -> None:
     module = results()
     _, _, rest = README.partition(module.AGENTS_START)
