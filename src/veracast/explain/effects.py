@@ -67,11 +67,11 @@ def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] =
         return perturbed.scores(whole)
 
     one = np.eye(n, dtype=bool)
-    ends = worth(np.array([np.ones(n, dtype=bool), np.zeros(n, dtype=bool)]))
+    ends = worth(np.concatenate([np.ones((1, n), dtype=bool), np.zeros((1, n), dtype=bool), ~one, one]))
     full, bare = float(ends[0]), float(ends[1])
     if n <= EXACT:
         values, errors = shapley(worth(coalitions(n))), np.zeros(n)
     else:
         values, errors, _ = sampled_shapley(worth, n, orders=orders, rng=stream(seed, "explain", "effects", modality))
     units = tuple(Unit(modality, name) for name in names)
-    return UnitEffects(modality, units, full - worth(~one), worth(one) - bare, values, errors, full, bare)
+    return UnitEffects(modality, units, full - ends[2 : 2 + n], ends[2 + n :] - bare, values, errors, full, bare)

@@ -26,7 +26,9 @@ from veracast.explain.perturb import Perturbed
 REGRET, FAITHFUL = 0.1, 3.0
 """What regret may be at most, and z must be more than."""
 MOST_GREEDY = 64
-"""Parts up to which a greedy search is made: n (n + 1) scores."""
+"""Parts up to which a greedy search is made."""
+SEARCHED = 8
+"""Its steps."""
 _FLAT = 1e-12  # areas that differ by no more than this share are the same
 
 
@@ -72,7 +74,7 @@ def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders
     z = None if flat else float(areas[1:].mean() - areas[0]) / spread
     regret = None
     if z is not None and z <= FAITHFUL and len(places) <= MOST_GREEDY:
-        low, high = (_greedy(perturbed, places, sign) for sign in (1, -1))
+        low, high = _greedy(perturbed, places)
         if (areas[1:].mean() - low) / spread <= FAITHFUL:
             regret = float(areas[0] - low) / (high - low)
     return Deletion(curves[0], float(areas[0]), regret, areas[1:], z)
@@ -88,17 +90,32 @@ def _curves(perturbed: Perturbed, places: np.ndarray, orders: Sequence[np.ndarra
     return perturbed.scores(keep.reshape(-1, keep.shape[-1])).reshape(len(orders), n + 1)
 
 
-def _greedy(perturbed: Perturbed, places: np.ndarray, sign: int) -> float:
-    """Area of the order that takes away, at each step, the part that lowers the score most (sign 1), or raises it most (-1)."""
-    keep, left, scores = np.ones(len(perturbed.units), dtype=bool), list(places), [perturbed.full]
-    while left:
-        every = np.repeat(keep[None], len(left), axis=0)
-        every[np.arange(len(left)), left] = False
-        found = perturbed.scores(every)
-        best = int(np.argmin(sign * found))
-        scores.append(float(found[best]))
-        keep[left.pop(best)] = False
-    return float(np.mean(scores))
+def _greedy(perturbed: Perturbed, places: np.ndarray) -> tuple[float, float]:
+    """Areas of the orders that take away, at each step, the part that lowers the score most, and that raises it most. After SEARCHED steps the rest goes
+    in the order of the last step's scores: by then little is left to choose."""
+    n, width = len(places), len(perturbed.units)
+    keeps = [np.ones(width, dtype=bool), np.ones(width, dtype=bool)]
+    lefts, curves = [list(places), list(places)], [[perturbed.full], [perturbed.full]]
+    for step in range(min(n, SEARCHED)):
+        every = [np.repeat(keep[None], len(left), axis=0) for keep, left in zip(keeps, lefts, strict=True)]
+        for rows, left in zip(every, lefts, strict=True):
+            rows[np.arange(len(left)), left] = False
+        scores = perturbed.scores(np.concatenate(every))
+        for side, sign in enumerate((1, -1)):
+            found = scores[side * (n - step) : (side + 1) * (n - step)]
+            order = np.argsort(sign * found, kind="stable")
+            curves[side].append(float(found[order[0]]))
+            keeps[side][lefts[side][int(order[0])]] = False
+            lefts[side] = [lefts[side][int(k)] for k in order[1:]]
+    rest = np.stack([np.repeat(keep[None], len(lefts[0]), axis=0) for keep in keeps])
+    for side, left in enumerate(lefts):
+        for k in range(len(left)):
+            rest[side, k, left[: k + 1]] = False
+    if lefts[0]:
+        tails = perturbed.scores(rest.reshape(-1, width)).reshape(2, -1)
+        for side in (0, 1):
+            curves[side] += tails[side].tolist()
+    return float(np.mean(curves[0])), float(np.mean(curves[1]))
 
 
 def _ends(perturbed: Perturbed, places: np.ndarray) -> tuple[float, float]:

@@ -9,7 +9,7 @@ The same deletion that made an effect would only verify itself. A claim that doe
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,7 +55,8 @@ def claims(found: Explanation, other: Perturbed, *, most: int = 6, floor: float 
         if abs(parts.shapley[k]) >= least
     ]
     chosen = sorted(told, key=lambda one: -abs(one[1]))[:most]
-    return [Claim(unit, effect, *moved(other, unit, contexts=contexts, seed=seed)) for unit, effect in chosen]
+    tried = moves(other, [unit for unit, _ in chosen], contexts=contexts, seed=seed)
+    return [Claim(unit, effect, *move) for (unit, effect), move in zip(chosen, tried, strict=True)]
 
 
 class Moved(NamedTuple):
@@ -65,16 +66,23 @@ class Moved(NamedTuple):
     error: float
 
 
-def moved(perturbed: Perturbed, unit: Unit, *, contexts: int = 16, seed: int = 0) -> Moved:
-    """Score with the part - score without it, over random halves of all other parts."""
-    place = perturbed.units.index(unit)
-    there = stream(seed, "explain", "claims", unit.modality, unit.name).random((contexts, len(perturbed.units))) < 0.5
-    there[:, place] = True
-    gone = there.copy()
-    gone[:, place] = False
-    scores = perturbed.scores(np.concatenate([there, gone]))
-    change = scores[:contexts] - scores[contexts:]
-    return Moved(float(change.mean()), float(change.std(ddof=1) / np.sqrt(contexts)))
+def moves(perturbed: Perturbed, units: Sequence[Unit], *, contexts: int = 16, seed: int = 0) -> list[Moved]:
+    """Of each part: score with it - score without it, over random halves of all other parts."""
+    choices = []
+    for unit in units:
+        place = perturbed.units.index(unit)
+        there = (
+            stream(seed, "explain", "claims", unit.modality, unit.name).random((contexts, len(perturbed.units))) < 0.5
+        )
+        there[:, place] = True
+        gone = there.copy()
+        gone[:, place] = False
+        choices += [there, gone]
+    if not choices:
+        return []
+    scores = perturbed.scores(np.concatenate(choices)).reshape(len(units), 2, contexts)
+    change = scores[:, 0] - scores[:, 1]
+    return [Moved(float(one.mean()), float(one.std(ddof=1) / np.sqrt(contexts))) for one in change]
 
 
 def sentence(claim: Claim, unit: str, *, phrases: Mapping[Unit, str], subject: str = "the score") -> str:

@@ -17,7 +17,7 @@ import regex
 
 from veracast.core.errors import ConfigError
 from veracast.explain.perturb import Perturbed, Unit
-from veracast.explain.rationale import moved
+from veracast.explain.rationale import moves
 
 Ask = Callable[[str], str]
 """A prompt -> what the language model says."""
@@ -122,5 +122,5 @@ def _listed(facts: Mapping[Unit, str], units: list[Unit]) -> str:
 def _tried(said: str, unit: Unit | None, way: Way | None, perturbed: Perturbed, contexts: int, seed: int) -> Step:
     if unit is None or way is None:
         return Step(said, None, None, None, None)
-    change, _ = moved(perturbed, unit, contexts=contexts, seed=seed)
+    change = moves(perturbed, [unit], contexts=contexts, seed=seed)[0].mean
     return Step(said, unit, way, change, change > 0 if way == "raises" else change < 0)
