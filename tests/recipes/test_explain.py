@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import html
+import re
 import shutil
 from pathlib import Path
 
@@ -63,6 +65,49 @@ def test_an_open_video_is_explained_as_it_was_rated(rated: Record, tmp_path: Pat
     assert page.startswith("<!doctype html>") and "How it comes about" in page
 
 
+def numbers_of(page: str, record: Record) -> int:
+    """How many sentences of a page were held against the record's tables, number by number; every one must agree."""
+    claims, effects = (
+        read_table(record, "claims").filter("holds"),
+        read_table(record, "effects").filter(pl.col("kind") == "part"),
+    )
+    said = {
+        html.unescape(one)
+        for one in re.findall(r"<li><bdi dir=\"auto\">([^<]*: this (?:raises|lowers)[^<]*)</bdi></li>", page)
+    }
+    told = {}
+    for row in claims.iter_rows(named=True):
+        mine = effects.filter(
+            (pl.col("video_id") == row["video_id"])
+            & (pl.col("modality") == row["modality"])
+            & (pl.col("unit") == row["unit"])
+        )
+        part = mine.row(0, named=True)
+        shown = [] if part["value"] is None else [part["value"], part["baseline"]]
+        told[row["sentence"]] = [*shown, f"{abs(part['effect']):.2f}"]
+    for sentence in said:
+        effect = re.search(r": this (?:raises|lowers) [a-z ]+ by ([\d.]+)", sentence)
+        assert effect is not None and effect[1] == told[sentence][-1], sentence
+        assert all(f" {one}" in sentence for one in told[sentence][:-1]), sentence
+    return len(said)
+
+
+def test_no_number_on_a_page_differs_from_the_tables(rated: Record, tmp_path: Path) -> None:
+    """The run's page with all its explained videos, and the page of one."""
+    page = (Path(rated.run) / "report.html").read_text(encoding="utf-8")
+    assert numbers_of(page, rated) == read_table(rated, "claims").filter("holds").select("sentence").n_unique() > 0
+    found = run(Config(run=Path(rated.run), video=video(rated)), tmp_path / "e")
+    assert (
+        numbers_of(Path(found.report or "").read_text(encoding="utf-8"), found)
+        == read_table(found, "claims")["holds"].sum()
+    )
+    spoilt = page.replace(": this raises the level by ", ": this raises the level by 9", 1).replace(
+        ": this raises the forecast by ", ": this raises the forecast by 9", 1
+    )
+    with pytest.raises((AssertionError, KeyError)):
+        numbers_of(spoilt, rated)
+
+
 def test_the_same_seed_gives_the_same_tables(rated: Record, tmp_path: Path) -> None:
     chosen = video(rated)
     a, b = (run(Config(run=Path(rated.run), video=chosen, quick=True), tmp_path / name) for name in "ab")
@@ -98,3 +143,9 @@ def test_what_cannot_be_explained_names_the_remedy(rated: Record, tmp_path: Path
     ):
         run(Config(run=Path(explained.run)), tmp_path / "4")
     assert not (tmp_path / "1").exists() and not (tmp_path / "2").exists() and not (tmp_path / "4").exists()
+
+
+def test_no_path_of_a_machine_is_on_a_page(rated: Record, tmp_path: Path) -> None:
+    found = run(Config(run=Path(rated.run), quick=True), tmp_path / "e")
+    for record in (rated, found):
+        assert ".partial-" not in (Path(record.run) / "report.html").read_text(encoding="utf-8")
