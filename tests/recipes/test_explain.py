@@ -15,9 +15,13 @@ from veracast.core.errors import InputError
 from veracast.core.files import sha256_file
 from veracast.core.records import Record, load_record, read_table
 from veracast.data.dataset import Dataset
-from veracast.data.world import START
+from veracast.data.world import START, WorldConfig
+from veracast.data.world_write import write_release
+from veracast.recipes import rate as rate_recipe
 from veracast.recipes import run as run_recipe
 from veracast.recipes.explain import Config, run
+from veracast.recipes.train import Config as TrainConfig
+from veracast.recipes.train import run as train
 
 NOW = START + dt.timedelta(days=40)
 
@@ -149,3 +153,22 @@ def test_no_path_of_a_machine_is_on_a_page(rated: Record, tmp_path: Path) -> Non
     found = run(Config(run=Path(rated.run), quick=True), tmp_path / "e")
     for record in (rated, found):
         assert ".partial-" not in (Path(record.run) / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_rated_export_is_explained_as_it_was_rated(world: Dataset, tmp_path: Path) -> None:
+    config = run_recipe.Config(
+        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman",), tasks=("horizon",)
+    )
+    train(TrainConfig(to=tmp_path / "model", main=config), tmp_path / "train")
+    write_release(WorldConfig(videos=40, days=20, seed=9, frames_per_video=0), tmp_path / "fresh.json")
+    settings = rate_recipe.Config(sources=(tmp_path / "fresh.json",), model=tmp_path / "model")
+    rated = rate_recipe.run(settings, tmp_path / "rated")
+    best = (
+        read_table(rated, "ratings")
+        .filter(pl.col("state") == "observed")
+        .sort("level_expected", descending=True)
+        .row(0, named=True)
+    )
+    found = run(Config(run=Path(rated.run), video=best["video_id"], quick=True), tmp_path / "e")
+    assert read_table(found, "explained")["score"][0] == pytest.approx(best["level_expected"], abs=1e-9)
+    assert found.inputs[0]["of"] == "rate" and not found.counts["closed"]

@@ -17,7 +17,7 @@ from veracast.data.ingest import ingest
 from veracast.data.world import START, WorldConfig
 from veracast.data.world_write import write_dataset, write_release
 from veracast.recipes import run as main_job
-from veracast.recipes.rate import Config, _together, run
+from veracast.recipes.rate import Config, run, together
 from veracast.recipes.train import Config as TrainConfig
 from veracast.recipes.train import run as train
 
@@ -67,7 +67,7 @@ def test_a_history_gives_its_frames_too_and_the_exports_own_win(tmp_path: Path) 
     history = write_dataset(WorldConfig(videos=6, seed=1, frames_per_video=2), tmp_path / "history")
     fresh = write_dataset(WorldConfig(videos=3, seed=1, frames_per_video=1), tmp_path / "fresh")
     shared = set(fresh.videos["video_id"]) & set(history.videos["video_id"])
-    found = _together(fresh, history).frames
+    found = together(fresh, history).frames
     counts = dict(found.group_by("video_id").len().iter_rows())
     assert shared and counts == {
         v: 1 if v in shared else 2 for v in {*fresh.videos["video_id"], *history.videos["video_id"]}
