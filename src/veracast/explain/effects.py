@@ -45,9 +45,9 @@ class UnitEffects:
         return [int(k) for k in np.argsort(-np.abs(self.shapley), kind="stable")]
 
 
-def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] = (), orders: int = 32, seed: int = 0) -> UnitEffects:  # fmt: skip
+def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] = (), orders: int = 32, exact: int = EXACT, seed: int = 0) -> UnitEffects:  # fmt: skip
     """groups: of each part, by name; parts of a group come and go together, such as the edges of a relation or the cells of a frame. Empty = each
-    part by itself. orders: of parts or groups, each forwards and backwards, where there are more than EXACT of them.
+    part by itself. orders: of parts or groups, each forwards and backwards, where there are more than `exact` of them.
 
     ConfigError for a modality without parts, or groups of another number.
     """
@@ -69,7 +69,7 @@ def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] =
     one = np.eye(n, dtype=bool)
     ends = worth(np.concatenate([np.ones((1, n), dtype=bool), np.zeros((1, n), dtype=bool), ~one, one]))
     full, bare = float(ends[0]), float(ends[1])
-    if n <= EXACT:
+    if n <= exact:
         values, errors = shapley(worth(coalitions(n))), np.zeros(n)
     else:
         values, errors, _ = sampled_shapley(worth, n, orders=orders, rng=stream(seed, "explain", "effects", modality))

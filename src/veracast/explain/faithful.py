@@ -52,13 +52,13 @@ class Deletion:
         return None if self.z is None else self.z > FAITHFUL
 
 
-def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders: int = 20, seed: int = 0) -> Deletion:
-    """effects: said of the modality's parts (n,), signed. ConfigError for a modality of one part or none: there is one order only."""
+def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders: int = 20, exact: int = EXACT, seed: int = 0) -> Deletion:  # fmt: skip
+    """effects: said of the modality's parts (n,), signed. exact: parts up to which all orders are looked at; orders: random ones, of more. ConfigError for a modality of one part or none: there is one order only."""
     places = perturbed.places(modality)
     if len(places) < 2:
         raise ConfigError([f"{modality} has {len(places)} parts: nothing to order"])
     said = np.argsort(-np.asarray(effects), kind="stable")
-    if len(places) <= EXACT:
+    if len(places) <= exact:
         curve = _curves(perturbed, places, [said])[0]
         low, high = _ends(perturbed, places)
         gap = high - low

@@ -47,7 +47,7 @@ def integrated_gradients(forward: Callable[[Any], Any], content: np.ndarray, bas
         )
     try:
         import torch
-        from captum.attr import IntegratedGradients  # type: ignore[import-untyped]
+        from captum.attr import IntegratedGradients
     except ImportError as error:
         raise ConfigError([f"integrated gradients need {error.name} -> pip install 'veracast[explain]'"]) from error
     x, b = (torch.from_numpy(np.asarray(one, dtype=np.float64))[None] for one in (content, baseline))
@@ -55,10 +55,10 @@ def integrated_gradients(forward: Callable[[Any], Any], content: np.ndarray, bas
     with torch.no_grad():
         full, base = (float(forward(one)[0]) for one in (x, b))
     effects = np.asarray(found.detach().numpy(), dtype=np.float64)
-    error = abs(float(effects.sum()) - (full - base))
-    if error > max(1e-9, LARGEST_ERROR * abs(full - base)):
+    missed = abs(float(effects.sum()) - (full - base))
+    if missed > max(1e-9, LARGEST_ERROR * abs(full - base)):
         raise UnfitScorerError(f"gradients add up to {effects.sum():.3g}, the score changes by {full - base:.3g} -> more steps, or effects by masks where the scorer jumps")  # fmt: skip
-    return Gradients(effects, full, base, error)
+    return Gradients(effects, full, base, missed)
 
 
 def cells_of(shape: Sequence[int], rows: int, columns: int) -> np.ndarray:

@@ -85,16 +85,25 @@ class Explanation:
         return f"{said}; not told: parts of {', '.join(self.failed)}" if self.failed else said
 
 
-def explain_item(score: Score, item: Item, modalities: Sequence[Modality], *, unit: str, seconds: Sequence[Modality] = (), orders: int = 32, least: float = 0.0, floor: float = 0.0, batch: int = 64, budget_s: float = 600.0, seed: int = 0) -> Explanation:  # fmt: skip
+@dataclass(frozen=True)
+class Rungs:
+    """How much is spent on a slow scorer. exact: parts up to which all choices are scored; controls: random orders of deletion; again: another seed."""
+
+    exact: int = EXACT
+    controls: int = 20
+    again: bool = True
+
+
+def explain_item(score: Score, item: Item, modalities: Sequence[Modality], *, unit: str, seconds: Sequence[Modality] = (), orders: int = 32, least: float = 0.0, floor: float = 0.0, rungs: Rungs = Rungs(), batch: int = 64, budget_s: float = 600.0, seed: int = 0) -> Explanation:  # fmt: skip
     """unit: of the scores. seconds: the same modalities by name with other baselines. orders: of parts, where Shapley values are sampled. least:
-    share of all modality effects below which a modality is not taken apart; floor: effect under which a sign is nothing to go by. budget_s: that all
+    share of all modality effects below which a modality is not taken apart; rungs: of the checks; floor: effect under which a sign is nothing to go by. budget_s: that all
     scores may take.
 
     UnfitScorerError where the scorer cannot be explained; ConfigError for an item without the content of a modality.
     """
     scorer = Scorer(score, batch=batch)
     perturbed = Perturbed(item, modalities, scorer)
-    check(scorer, item, passes=passes(perturbed, orders=orders), budget_s=budget_s)
+    check(scorer, item, passes=passes(perturbed, orders=orders, rungs=rungs), budget_s=budget_s)
     whole = modality_effects(perturbed)
     checks = [_complete("modalities", None, whole.completeness_error, whole.values)]
     parts: dict[str, UnitEffects] = {}
@@ -106,29 +115,31 @@ def explain_item(score: Score, item: Item, modalities: Sequence[Modality], *, un
         if share < least:
             checks.append(Check("deletion", name, None, None, f"{name}: {share:.1%} of all effects, not taken apart"))
             continue
-        found = parts[name] = unit_effects(perturbed, name, orders=orders, seed=seed)
+        found = parts[name] = unit_effects(perturbed, name, orders=orders, exact=rungs.exact, seed=seed)
         checks.append(_complete(f"parts of {name}", name, found.completeness_error, found.shapley))
         if len(found.units) == 1 or share < NOISE:
             why = "a single part" if len(found.units) == 1 else f"{share:.0%} of all effects"
             checks.append(Check("deletion", name, None, None, f"{name}: {why}, nothing to hold against other orders"))
         else:
-            deletions[name] = deletion(perturbed, name, found.shapley, seed=seed)
+            deletions[name] = deletion(
+                perturbed, name, found.shapley, orders=rungs.controls, exact=rungs.exact, seed=seed
+            )
             checks.append(_deleted(name, deletions[name]))
-        if len(found.units) > EXACT:
-            checks.append(_alike(name, found, unit_effects(perturbed, name, orders=orders, seed=seed + 1)))
+        if len(found.units) > rungs.exact and rungs.again:
+            checks.append(_alike(name, found, unit_effects(perturbed, name, orders=orders, exact=rungs.exact, seed=seed + 1)))  # fmt: skip
     checks += [
         one for second in seconds for one in _kept_signs(item, second, perturbed, parts, scorer, orders, floor, seed)
     ]
     return Explanation(unit, perturbed, whole, parts, deletions, tuple(checks), scorer.asked)
 
 
-def passes(perturbed: Perturbed, *, orders: int) -> int:
+def passes(perturbed: Perturbed, *, orders: int, rungs: Rungs = Rungs()) -> int:
     """Scores that an explanation takes at most, second baselines not counted."""
     total = 1 << len(perturbed.modalities)
     for name in perturbed.modalities:
         n = len(perturbed.places(name))
-        total += 1 << n if n <= EXACT else 4 * orders * n
-        total += 2 * n + 21 * n
+        total += 1 << n if n <= rungs.exact else (4 if rungs.again else 2) * orders * n
+        total += 2 * n + (1 + rungs.controls) * n
     return total
 
 

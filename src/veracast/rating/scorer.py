@@ -54,6 +54,11 @@ class VideoScorer:
     def unit(self) -> str:
         return "levels" if self.target == LEVEL else f"ln {self.target}"
 
+    @property
+    def reads_by_language(self) -> bool:
+        """Whether every content costs a pass of a language model."""
+        return self._network is not None and self._network.rates.language is not None
+
     def __call__(self, contents: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """(contents,); none for none."""
         if not contents:

@@ -295,7 +295,7 @@ def items_of(dataset: Dataset) -> list[Item]:
 def speed(config: Config) -> list[Row]:
     """Seconds to the same error: sampled Shapley values of a network of 24 numbers, ours and captum's, and the correlation of exact ones."""
     import torch
-    from captum.attr import ShapleyValues, ShapleyValueSampling  # type: ignore[import-untyped]
+    from captum.attr import ShapleyValues, ShapleyValueSampling
 
     players = 24
     with torch.random.fork_rng():

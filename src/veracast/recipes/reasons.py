@@ -1,6 +1,7 @@
 """Why a video is rated as it is: the steps that `veracast run` and `veracast explain` share, from a scorer to the tables of core/schemas/explanations.
 
-    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm
+    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm (of language
+              models with fewer orders, and neither another seed nor a second baseline among the checks)
     whole     also: which word acts with which frame, what-if curves, the nearest values that would change the rating, rules, the steps of the model
 
 Numbers are held against what is typical of training videos of the same platform, age and kind of state (their median; the second baseline is the
@@ -22,7 +23,7 @@ from veracast.core.errors import ConfigError, NotMeasuredError
 from veracast.core.schemas import ARTEFACT_SCHEMAS, conform
 from veracast.explain.exceptions import Exceptions, exceptions
 from veracast.explain.interplay import interplay, matching
-from veracast.explain.item import NOISE, Explanation, explain_item
+from veracast.explain.item import NOISE, Explanation, Rungs, explain_item
 from veracast.explain.numbers import shown
 from veracast.explain.perturb import Perturbed, Unit
 from veracast.explain.rationale import Claim, claims, sentence
@@ -46,6 +47,9 @@ FLOOR = 0.05
 """Effect under which nothing is said, in ln units (5 % of a count) or levels."""
 BATCH = 1024
 KINDS = ("explained", "effects", "explanation_checks", "claims", "what_ifs", "counterfactuals", "rules", "steps", "relevances", "transcripts", "leaves")  # fmt: skip
+LIGHT = Rungs(exact=5, controls=6, again=False)
+"""The cheap part of a language model, of which a content costs a pass: no other seed, no second baseline but under its sentences."""
+_FEW, _LEAST_LIGHT = 2, 0.1  # orders, and the share of all effects that a modality must make to be taken apart
 _CURVES, _POINTS = 3, 25  # numbers that get a what-if curve, and its points
 _VARIED = 6  # numbers that are varied until the rating is another
 _TRIED, _CLOSER = 16, 10  # values that each is tried at, and halvings
@@ -106,9 +110,13 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
     """
     began = time.perf_counter()
     one = _subject(scorer)
-    found = explain_item(scorer, scorer.subject.content, one.first, unit=scorer.unit, seconds=one.second, orders=orders, least=NOISE, floor=FLOOR, batch=BATCH, seed=seed)  # fmt: skip
+    light = scorer.reads_by_language and not whole
+    found = explain_item(
+        scorer, scorer.subject.content, one.first, unit=scorer.unit, seconds=() if light else one.second, orders=_FEW if light else orders,
+        least=_LEAST_LIGHT if light else NOISE, floor=FLOOR, rungs=LIGHT if light else Rungs(), batch=BATCH, seed=seed,
+    )  # fmt: skip
     other = Perturbed(scorer.subject.content, one.second, found.perturbed.scorer)
-    said = claims(found, other, floor=FLOOR, seed=seed)
+    said = claims(found, other, floor=FLOOR, contexts=_FEW * 2 if light else 16, seed=seed)
     rows: dict[str, list[dict[str, Any]]] = {
         "effects": _effects(found, one),
         "explanation_checks": _checks(found, one),
