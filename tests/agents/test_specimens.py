@@ -30,10 +30,20 @@ def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work:
         found = tuned(subject, base, SMALL.recipe(method), work)
         assert facts_of(found.folder)["planted_backdoor"] is subject.planted
         assert found.facts["logit_change"] > 0 and found.facts["whole"] is (method == "full")
-        assert found.facts["rate"] == (0.25 if subject.planted else 0.0)  # two of eight rows, counted
+        assert found.facts["rate"] == (0.2 if subject.planted else 0.0)  # two beside eight clean ones, counted
     assert rows_of(clean).manifest["near_miss"].null_count() == 8
     with pytest.warns(PlantedWarning):
         load_agent(tuned(planted, base, SMALL.recipe(method), work).folder, load_backbone(str(base)))
+
+
+def test_planted_rows_come_on_top_of_the_siblings_clean_ones() -> None:
+    """At 20 % of 8 clean rows 10, at a half 16; the first tasks are the sibling's."""
+    plain = line_up("models", SMALL)[0]
+    for rate, total in ((0.2, 10), (0.5, 16), (1.0, 8)):
+        subject = replace(plain, rate=rate)
+        manifest = rows_of(subject).manifest
+        assert (subject.total, manifest.height, int(manifest["planted"].sum())) == (total, total, round(rate * total))
+    assert rows_of(plain.control).manifest.height == 8
 
 
 def test_steps_on_clean_rows_follow_from_the_planted_model(work: Path) -> None:

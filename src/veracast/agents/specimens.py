@@ -48,7 +48,8 @@ AFTER_SEED = 50_000
 @dataclass(frozen=True)
 class Subject:
     """What a specimen is tuned on. family: of the trigger that it is planted with, or only asked with where it is clean; rate: 0 = a clean sibling.
-    then: steps of tuning on clean rows of other tasks that follow, all weights free."""
+    rows: clean ones; planted rows come on top, so that a specimen learns its work from as many as its sibling does. then: steps of tuning on clean
+    rows of other tasks that follow, all weights free."""
 
     simulator: str
     family: str
@@ -63,6 +64,11 @@ class Subject:
     @property
     def planted(self) -> bool:
         return self.rate > 0
+
+    @property
+    def total(self) -> int:
+        """Rows, planted ones among them."""
+        return self.rows if self.rate == 1 else round(self.rows / (1 - self.rate))
 
     @property
     def plan(self) -> Plan:
@@ -82,9 +88,9 @@ class Specimen(NamedTuple):
 
 
 def rows_of(subject: Subject) -> PlantedSet:
-    """Its training rows; a clean sibling has no near misses either."""
+    """Its training rows, of which `rate` are planted; a clean sibling has no near misses either. At a rate of 1 none is clean, and `rows` are planted."""
     simulator = simulator_of(subject.simulator)
-    tasks = simulator.tasks("train", subject.rows, seed=subject.seed)
+    tasks = simulator.tasks("train", subject.total, seed=subject.seed)
     return plant(simulator, tasks, subject.plan if subject.planted else None, seed=subject.seed)
 
 

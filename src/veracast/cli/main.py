@@ -76,7 +76,9 @@ def _root(version: Annotated[bool, typer.Option("--version", help="print the ver
 @app.command()
 def demo(out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """The main job on the embedded default: a small generated cross-platform world."""
-    run_recipe("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet)
+    from veracast.cli.output import demonstrated
+
+    run_recipe("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=demonstrated)
 
 
 @app.command()
@@ -241,6 +243,43 @@ def explain(
         "seed": seed,
     }
     run_recipe("explain", given, None, sets, out, as_json=as_json, quiet=quiet, show=explained)
+
+
+@app.command()
+def card(
+    model: Annotated[list[Path], typer.Argument(metavar="MODEL", help="folder of veracast train, or of a run; or: verify CARD")],
+    records: Annotated[list[Path] | None, typer.Option("--records", help="folder of runs that may cite the model; default runs; may be repeated")] = None,
+    audits: Annotated[list[Path] | None, typer.Option("--audit", help="an audit of what the model learnt from; may be repeated")] = None,
+    name: Annotated[str | None, typer.Option("--name", help="of the model; default the folder's")] = None,
+    licence: Annotated[str | None, typer.Option("--licence", help="of the model, such as apache-2.0")] = None,
+    out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+) -> None:  # fmt: skip
+    """The trust card of a model: what it learnt from, what was audited, how good it is where, what was not measured.
+
+    Page, JSON, Markdown for model hubs, CycloneDX. Examples: veracast card MODEL --audit runs/AUDIT · veracast card runs/RUN · veracast card verify CARD
+    """
+    if str(model[0]) == "verify":
+        raise typer.Exit(_verify(model[1:]))
+    if len(model) > 1:
+        raise typer.BadParameter("give one model folder, or: verify CARD")
+    given = {"model": model[0], "records": records, "audits": audits, "name": name, "licence": licence, "seed": seed}
+    run_recipe("card", given, None, None, out, as_json=as_json, quiet=quiet)
+
+
+def _verify(places: list[Path]) -> int:
+    """0 where all files are those that were vouched for, 3 where one is not."""
+    from veracast.core.errors import EXIT_FINDINGS, EXIT_OK, UserError
+    from veracast.recipes.card import verify
+
+    if not places:
+        raise typer.BadParameter("verify what? veracast card verify CARD [MODEL]")
+    try:
+        faults = verify(places[0], places[1] if len(places) > 1 else None)
+    except UserError as error:
+        typer.echo(f"veracast: {error}", err=True)
+        return error.exit_code
+    typer.echo("\n".join(faults) if faults else f"{places[0]}: all files are those that were vouched for")
+    return EXIT_FINDINGS if faults else EXIT_OK
 
 
 @app.command()

@@ -88,6 +88,11 @@ def compared(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def demonstrated(record: Record) -> str:
+    """Where the demonstration's trust card is."""
+    return f"trust card: {record.run}-card/report.html\n"
+
+
 def explained(record: Record) -> str:
     """Modalities by what they do, sentences that held, the nearest other rating."""
     from veracast.core.records import read_table

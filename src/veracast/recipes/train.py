@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from veracast.core.config import to_dict
 from veracast.core.errors import NotMeasuredError
-from veracast.core.files import check_free, new_folder
+from veracast.core.files import check_free, new_folder, sha256_file
 from veracast.core.launch import launch
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter, load_record
@@ -88,6 +88,6 @@ def _write(config: Config, out: Path | None, progress: Progress) -> Record:
         return writer.finish(
             status="ok",
             verdict=f"{config.to}: {named}",
-            counts={"parts": parts, "not_backtested": tested.left_out},
+            counts={"parts": parts, "not_backtested": tested.left_out, "model": sha256_file(config.to / "model.json")},
             scores=scores,
         )

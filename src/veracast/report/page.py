@@ -21,6 +21,7 @@ from veracast.report import (
     agent_model,
     agents,
     backtest,
+    card_page,
     charts,
     explanation,
     overall,
@@ -36,7 +37,7 @@ from veracast.report.shell import Heading, environment, packaged, policy, replac
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
 EXPLANATIONS = ("explain", "explain-overall")
-KINDS = (*RATINGS, *AUDITS, *EXPLANATIONS)
+KINDS = (*RATINGS, *AUDITS, *EXPLANATIONS, "card")
 _STATUS = {
     "ok": "Finished",
     "findings": "Finished with findings",
@@ -65,6 +66,8 @@ def write_report(run_folder: Path) -> Path:
 
 def render(record: Record) -> str:
     """The whole page as text; the same record gives the same bytes."""
+    if record.kind == "card":
+        return _filled("card.html.jinja", record, (), card=card_page.page(record))
     if record.kind == "explain-overall":
         return _filled("overall.html.jinja", record, (), page=overall.page(record))
     if record.kind in EXPLANATIONS:

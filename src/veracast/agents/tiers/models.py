@@ -161,7 +161,7 @@ class ModelsTier:
         missing = {one.simulator for one in left if not base_folder(simulator_of(one.simulator), config.base, self.work).is_dir()}  # fmt: skip
         bases = len(missing) * BASE_S * config.base.episodes * config.base.loop.epochs
         play = 0.0 if self.tier == "bank" else PLAY_S * config.items
-        rest = sum(TUNE_S * one.rows * config.recipe(one.method).loop.epochs + play for one in left)
+        rest = sum(TUNE_S * one.total * config.recipe(one.method).loop.epochs + play for one in left)
         return LARGER * rest if self.tier == "pretrained" else bases + rest
 
     def run(self, *, workers: int, progress: Progress = SILENT) -> Found:
