@@ -18,6 +18,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import InputError, NotMeasuredError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter, load_record, read_table
+from veracast.core.schemas.explanations import OVERALL
 from veracast.core.scores import Score
 from veracast.core.seeds import stream
 from veracast.core.statistics import bootstrap_interval
@@ -117,7 +118,7 @@ def _overall(tables: Mapping[str, pl.DataFrame], samples: pl.DataFrame, seed: in
             cohorts.append((kind, str(value), set(mine["video_id"])))
     rows = []
     for kind, name, ids in cohorts:
-        if len(ids) < LEAST_COHORT:
+        if kind != "all" and len(ids) < LEAST_COHORT:
             continue
         mine = by_video.filter(pl.col("video_id").is_in(list(ids)))
         for (part,), effects in mine.group_by("part"):
@@ -126,7 +127,9 @@ def _overall(tables: Mapping[str, pl.DataFrame], samples: pl.DataFrame, seed: in
             size = np.abs(values)
             interval = bootstrap_interval(size, rng=stream(seed, "explain", "overall", kind, name, str(part)))
             rows.append({"cohort_kind": kind, "cohort": name, "part": part, "n": len(ids), "size": float(size.mean()), "low": interval.low, "high": interval.high, "mean": float(values.mean())})  # fmt: skip
-    return pl.DataFrame(rows).sort("cohort_kind", "cohort", "size", "part", descending=[False, False, True, False])
+    return pl.DataFrame(rows, schema=OVERALL).sort(
+        "cohort_kind", "cohort", "size", "part", descending=[False, False, True, False]
+    )
 
 
 def _relations(
@@ -199,7 +202,7 @@ def _verdict(overall: pl.DataFrame, facts: Mapping[str, Any], tables: Mapping[st
     unit = tables["explained"]["unit"][0]
     top = overall.filter(pl.col("cohort_kind") == "all").head(3)
     parts = ", ".join(f"{row['part']} ({row['size']:.2f} {unit})" for row in top.iter_rows(named=True))
-    said = f"Across {facts['explained']:,} videos ratings are moved most by {parts}"
+    said = f"Across {facts['explained']:,} videos ratings are moved most by {parts}" if parts else f"Across {facts['explained']:,} videos no part moves ratings from what is typical"  # fmt: skip
     return f"{said}; {facts['flagged']} of {facts['explained']} explanations have a check that fails, {facts['claims_held']} of {facts['claims']} sentences hold under another baseline"  # fmt: skip
 
 

@@ -14,7 +14,7 @@ import polars as pl
 
 from veracast.core.records import Record
 from veracast.report import text
-from veracast.report.tables import read
+from veracast.report.tables import LEAK_CHECKS, read
 
 State = Literal["measured", "clean", "findings", "not measured", "not audited", "does not apply"]
 AUDITS = {
@@ -93,7 +93,7 @@ class Card:
 
     @property
     def found(self) -> bool:
-        """Whether an audit found something."""
+        """Whether an audit found something; a leak that a run left as it is, is measured and told."""
         return any(one.state == "findings" for one in self.statements)
 
     @property
@@ -161,10 +161,13 @@ def _leaks(made: Record | None) -> Statement:
     assert made is not None  # noqa: S101 - it has the table
     bad = frame.filter((pl.col("found") > 0) & ~pl.col("handled"))
     blind = frame.filter(pl.col("found").is_null()).height
-    words = f"{frame.height} checks, {bad.height} with something that is not handled" + (
-        f", {blind} could not be made" if blind else ""
-    )
-    return Statement("Leaks from the future", "findings" if bad.height else "clean", words, _name(made))
+    words = f"{frame.height} checks" + (f", {blind} could not be made" if blind else "")
+    if bad.height:
+        named = ", ".join(
+            f"{LEAK_CHECKS.get(row['check'], row['check'])} ({row['found']:,})" for row in bad.iter_rows(named=True)
+        )
+        words += f"; left as it is: {named}"
+    return Statement("Leaks from the future", "measured" if bad.height or blind else "clean", words, _name(made))
 
 
 def _audits(model: ModelFacts, cited: Sequence[Record]) -> list[Statement]:

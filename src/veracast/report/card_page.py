@@ -58,7 +58,7 @@ def page(record: Record) -> CardPage:
         platforms=", ".join(text.platform(name) for name in model["platforms"]),
         licence=body["licence"],
         statements=[Statement(**one) for one in body["statements"]],
-        scores=[Shown(_named(one["name"]), one["where"], f"{text.decimal(one['value'])} {one['unit']}", text.spread(one["low"], one["high"]), f"{one['n']:,}") for one in body["scores"]],
+        scores=[Shown(_named(one["name"]), one["where"], text.decimal(one["value"]), text.spread(one["low"], one["high"]), f"{one['n']:,}") for one in body["scores"]],
         unmeasured=body["unmeasured"],
         intended=body["intended"],
         limits=body["limits"],

@@ -306,7 +306,7 @@ def _similar_chart(
     )
 
 
-_CHECKS = {
+LEAK_CHECKS = {
     "fans_copied_back": "Follower counts copied back to posting",
     "crawl_counters_at_posting": "Crawl-time counters at posting",
     "crawl_time_counts_at_posting": "What crawl-time counts would buy",
@@ -331,7 +331,7 @@ def _leak(item: dict[str, Any]) -> Leak:
         of = "" if item["of"] is None else f" of {item['of']:,}"
         status = "clear" if item["found"] == 0 else "handled" if item["handled"] else "not handled"
         shown = f"{item['found']:,}{of}"
-    check = _CHECKS.get(item["check"], text.sentence(str(item["check"]).replace("_", " ")))
+    check = LEAK_CHECKS.get(item["check"], text.sentence(str(item["check"]).replace("_", " ")))
     return Leak(check=check, found=shown, detail=text.clean(item["detail"] or ""), status=status)
 
 
