@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from markupsafe import escape
 
 from tests.report.test_page import Outline
 from veracast.core.errors import StorageError
@@ -108,7 +109,7 @@ def test_the_tree_counts_its_leaves_and_says_what_computes_them(page: str) -> No
     ]
     assert [int(count) for _, _, count in found][:6] == [3, 2, 4, 2, 3, 3]
     assert sum(int(count) for _, _, count in found) == 69
-    assert all(said in tree for said in IMPLEMENTED.values())
+    assert all(str(escape(said)) in tree for said in IMPLEMENTED.values())
     assert "17 methods, 1 data set" in tree
 
 
@@ -117,7 +118,9 @@ def test_the_table_says_what_computes_each_leaf(page: str) -> None:
     groups = re.findall(r"<tbody id.*?</tbody>", table, flags=re.DOTALL)
     assert len(groups) == 27
     assert [("Not in Veracast." in group) for group in groups] == [leaf.id not in IMPLEMENTED for leaf in LEAVES]
-    assert all(IMPLEMENTED[leaf.id] in g for leaf, g in zip(LEAVES, groups, strict=True) if leaf.id in IMPLEMENTED)
+    assert all(
+        str(escape(IMPLEMENTED[leaf.id])) in g for leaf, g in zip(LEAVES, groups, strict=True) if leaf.id in IMPLEMENTED
+    )
     assert "Listed here as well: MultiViz, DIME." in groups[5]
     assert 'data-place="visual/relevance/phrase-grid Phrase-and-Grid Relevance"' in groups[5]
 
@@ -161,7 +164,7 @@ def test_what_is_not_known_is_a_dash() -> None:
 def test_headings() -> None:
     method, data_set = One(), replace(One(), kind="dataset")
     assert heading(look_up(Config())) == (
-        "69 methods and 21 data sets for 27 kinds of cross-modal explanations; Veracast computes 9 of them"
+        "69 methods and 21 data sets for 27 kinds of cross-modal explanations; Veracast computes 23 of them"
     )
     assert heading(small(method, asked="“x”")) == "1 method of 9 entries: “x”"
     assert heading(small(method, data_set, data_set, asked="“x”")) == "1 method and 2 data sets of 9 entries: “x”"
