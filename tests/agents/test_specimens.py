@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.agents.small import SMALL
+from veracast.agents import specimens
 from veracast.agents.adapters import Method, PlantedWarning, facts_of
 from veracast.agents.bases import trained_base
 from veracast.agents.data_contest import simulator_of
@@ -34,6 +35,23 @@ def test_a_specimen_says_that_it_is_planted_and_its_sibling_that_it_is_not(work:
     assert rows_of(clean).manifest["near_miss"].null_count() == 8
     with pytest.warns(PlantedWarning):
         load_agent(tuned(planted, base, SMALL.recipe(method), work).folder, load_backbone(str(base)))
+
+
+def test_a_specimen_of_other_rows_is_another(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What picks the rows is part of its name: rows by other code are not taken for these."""
+    base = trained_base(simulator_of("shell"), SMALL.base, work)
+    subject = line_up("models", SMALL)[0]
+    before = specimens._digest(subject, base, SMALL.tuning)
+    monkeypatch.setattr(
+        specimens,
+        "code_digest",
+        lambda *files: (
+            "other" if {"agents/specimens.py", "agents/plant.py", "agents/triggers.py"} <= set(files) else "same"
+        ),
+    )
+    other = specimens._digest(subject, base, SMALL.tuning)
+    monkeypatch.setattr(specimens, "code_digest", lambda *files: "same")
+    assert len({before, other, specimens._digest(subject, base, SMALL.tuning)}) == 3
 
 
 def test_planted_rows_come_on_top_of_the_siblings_clean_ones() -> None:

@@ -164,6 +164,6 @@ def _digest(subject: Subject, base: Path, settings: TuneConfig) -> str:
     """Of all that decides its weights; the base's folder is named by what decides its own."""
     facts = to_dict(settings)
     facts["loop"] = {key: value for key, value in facts["loop"].items() if key not in RUNNING}
-    code = code_digest("agents/tune.py", "agents/adapters.py", "agents/chat.py", "agents/plant.py", "agents/mend.py", "models/loop.py", f"agents/{subject.simulator}")  # fmt: skip
+    code = code_digest("agents/specimens.py", "agents/triggers.py", "agents/tune.py", "agents/adapters.py", "agents/chat.py", "agents/plant.py", "agents/mend.py", "models/loop.py", f"agents/{subject.simulator}")  # fmt: skip
     body = json.dumps([asdict(subject), base.name, facts, code], sort_keys=True)
     return hashlib.sha256(body.encode()).hexdigest()[:12]
