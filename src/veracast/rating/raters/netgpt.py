@@ -363,7 +363,7 @@ def need_torch() -> None:
         import transformers  # noqa: F401
     except ImportError as error:
         raise ConfigError(
-            [f"raters rgcn, lm and netgpt need {error.name} -> pip install 'veracast[netgpt]'"]
+            [f"raters rgcn, lm and netgpt, and language models, need {error.name} -> pip install 'veracast[netgpt]'"]
         ) from error
 
 
