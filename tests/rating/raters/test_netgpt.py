@@ -159,7 +159,8 @@ def test_a_core_installation_is_told_what_to_install(
         lambda: study.opened(Path("somewhere")),
     ):
         with pytest.raises(
-            ConfigError, match=r"raters rgcn, lm and netgpt, and language models, need torch -> pip install 'veracast\[netgpt\]'"
+            ConfigError,
+            match=r"raters rgcn, lm and netgpt, and language models, need torch -> pip install 'veracast\[netgpt\]'",
         ):
             work()
     run_recipe.check_raters(["constant", "lightgbm"])
