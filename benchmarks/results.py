@@ -333,6 +333,8 @@ def explain_table() -> str:
     lines = ["| explanations | of | asked | found | n |", "|---|---|---|---|---|"]
     for path in sorted(RESULTS.glob("explain-*.json")):
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            if row["tier"] == "planted" and row["group"] != "all":
+                continue  # the kinds of signal stand in the record
             if row["name"] in EXPLAIN_NAMES and row["value"] is not None:
                 value = f"{row['value']:.3g}"
                 spread = "" if row["low"] is None else f" [{row['low']:.3g}, {row['high']:.3g}]"
