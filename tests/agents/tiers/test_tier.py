@@ -24,5 +24,5 @@ def test_nothing_done_is_all_left(tmp_path: Path) -> None:
     base = BASE_S * 8
     assert [round(one.budget_s, 6) for one in tiers] == [
         round(seconds, 6)
-        for seconds in (CELL_S * 27 * 40, base + 5 * (TUNE_S * 8 + PLAY_S * 2), base + 20 * TUNE_S * 10)
+        for seconds in (CELL_S * 27 * 40, base + TUNE_S * (4 * 10 + 8) + 5 * PLAY_S * 2, base + 20 * TUNE_S * 10)
     ]
