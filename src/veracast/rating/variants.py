@@ -177,16 +177,16 @@ def _linked(after: pl.DataFrame, subject: Subject, contents: Sequence[Mapping[st
 def _follows(after: pl.DataFrame, before: pl.DataFrame, main: str) -> pl.DataFrame:
     """Features that follow from others, moved by what the others' change makes of them: where nothing changed they keep their last bit."""
     made = _made(main)
-    new, old = after.select(**made), before.select(**made)
-    moved = []
-    for name in made:
-        was, change = before[name], new[name] - old[name]
-        change = pl.select(
-            pl.when(change.abs() > _SAME).then(change).otherwise(change * 0)
-        ).to_series()  # the last bit depends on the place in a vector
-        # a feature that was not known, but now follows, takes the value that it follows with
-        moved.append(pl.when(was.is_not_null() & change.is_not_null()).then(was + change).otherwise(new[name]).alias(name))  # fmt: skip
-    return after.with_columns(moved)
+    old, own = before[:1].select(**made).row(0, named=True), before.row(0, named=True)
+    return after.with_columns(_moved(name, new, own[name], old[name]) for name, new in made.items())
+
+
+def _moved(name: str, new: pl.Expr, was: float | None, old: float | None) -> pl.Expr:
+    """A feature that was not known, but now follows, takes the value that it follows with. The last bit of a column depends on the place in a vector."""
+    if was is None or old is None:
+        return new.alias(name)
+    change = new - old
+    return pl.when(change.is_null()).then(None).when(change.abs() > _SAME).then(was + change).otherwise(was).alias(name)
 
 
 def _made(main: str) -> dict[str, pl.Expr]:

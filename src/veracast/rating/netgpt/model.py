@@ -192,8 +192,9 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
     rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
     with torch.no_grad():
         said = model.say(seen.embeddings, rows)
-        prior = model.said_at_posting(seen.embeddings, samples, around)
     if model.boosted is not None:
+        with torch.no_grad():
+            prior = model.said_at_posting(seen.embeddings, samples, around)
         told = graph_columns(model.read(samples, around), rows, said, prior)
         rows = model.boosted.attach(rows, told)
     with torch.no_grad():
