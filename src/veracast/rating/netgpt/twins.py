@@ -108,11 +108,11 @@ class Twins:
         graph, each = self.around.graph, len(self.states)
         numbers, mask = np.tile(graph.numbers[self.states], (samples.height, 1)), np.tile(graph.mask[self.states], (samples.height, 1))  # fmt: skip
         before, after = (_graph_numbers(frame, self.main) for frame in (self.subject.sample, samples))
-        for name in after.columns:
+        own = before.row(0, named=True)
+        moved = after.select(pl.col(name).ne_missing(pl.lit(own[name], pl.Float64)).any() for name in after.columns).row(0, named=True)  # fmt: skip
+        for name in (name for name, there in moved.items() if there):
             column, value = NUMBERS.index(name), after[name]
-            changed = value.ne_missing(before[name][0]).to_numpy()
-            if not changed.any():
-                continue
+            changed = value.ne_missing(own[name]).to_numpy()
             known = value.is_not_null().to_numpy()
             new = value.fill_null(0.0).to_numpy().astype(np.float32)
             states = range(each) if name in _AT_POSTING else range(each - 1, each)
