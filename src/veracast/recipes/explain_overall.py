@@ -159,9 +159,9 @@ def _relations(
         return pl.DataFrame(), str(error)
     rows = []
     for k, clause in enumerate(found.clauses, start=1):
-        said = " and ".join(literal.words(_shown) for literal in clause.body)
+        said = " and ".join(f"{'it' if literal.relation else 'its'} {literal.words(_shown)}" for literal in clause.body)
         rows.append({
-            "position": k, "sentence": f"{line:.2f} {explained['unit'][0]} or more if the video {said}".replace("if the video age", "if its age").replace("if the video views", "if its views").replace("if the video likes", "if its likes").replace("if the video followers", "if its followers"),
+            "position": k, "sentence": f"{line:.2f} {explained['unit'][0]} or more if {said}",
             "line": line, "covered": clause.covered, "precision": clause.precision, "held_covered": clause.held_covered, "held_precision": clause.held_precision, "prior": found.prior, "recall": found.recall,
         })  # fmt: skip
     return pl.DataFrame(rows), None

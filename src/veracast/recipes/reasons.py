@@ -30,7 +30,6 @@ from veracast.explain.rationale import Claim, claims, sentence
 from veracast.explain.relevance import Pair, relevance
 from veracast.explain.rules import Rule, RuleList, rule_list
 from veracast.explain.soft_rules import SoftRules, soft_rules
-from veracast.explain.taxonomy import LEAVES
 from veracast.explain.told import times
 from veracast.explain.transcripts import MOST_FACTS, Ask, chain_of_thought, self_questioning
 from veracast.explain.units import Edges, Frames, Modality, Numbers, Words
@@ -38,6 +37,7 @@ from veracast.explain.whatif import counterfactuals, curve
 from veracast.rating.features import FEATURES
 from veracast.rating.scorer import LEVEL, VideoScorer
 from veracast.rating.variants import NAMES, SAYS, TEXTS, typical
+from veracast.recipes.leaves import Refused, leaves
 
 NEAR = 100
 """Training states that say what is typical."""
@@ -136,7 +136,7 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
                 {"video_id": one.id, "position": k, **step._asdict()} for k, step in enumerate(scorer.steps(), start=1)
             ],
         }
-        rows["leaves"] = _leaves(found, rows, one, refused)
+        rows["leaves"] = [{"video_id": one.id, **leaf._asdict()} for leaf in leaves(found, rows, refused)]
     sample = scorer.subject.sample
     rows["explained"] = [{
         "video_id": one.id, "rater": scorer.part.rater, "state": sample["state"][0], "rated_at": sample["at"][0], "target": scorer.target, "unit": scorer.unit,
@@ -302,18 +302,10 @@ def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     return rows
 
 
-class _Refused(NamedTuple):
-    """Why there are no rules of a kind; None where there are some."""
-
-    propositional: str | None
-    soft: str | None
-    exceptions: str | None
-
-
-def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str, Any]], _Refused]:
+def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str, Any]], Refused]:
     """Rules of three kinds, each with its fidelity on choices that it has not seen."""
     rows: list[dict[str, Any]] = []
-    refused: dict[str, str | None] = dict.fromkeys(_Refused._fields)
+    refused: dict[str, str | None] = dict.fromkeys(Refused._fields)
     most = [parts.units[k] for parts in found.parts.values() for k in range(len(parts.units))]
     most.sort(key=lambda unit: -abs(_effect(found, unit)))
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
@@ -328,7 +320,7 @@ def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str,
             refused[kind] = str(error)
             continue
         rows += [{"video_id": one.id, "kind": kind, "position": k, **row} for k, row in enumerate(made, start=1)]
-    return rows, _Refused(**refused)
+    return rows, Refused(**refused)
 
 
 def _effect(found: Explanation, unit: Unit) -> float:
@@ -416,61 +408,6 @@ def _verdict(found: Explanation, said: Sequence[Claim]) -> str:
     held = sum(claim.holds for claim in said)
     sentences = f"; {held} of {len(said)} sentences hold under another baseline" if said else ""
     return f"{found.verdict}{sentences}"
-
-
-def _leaves(
-    found: Explanation, rows: Mapping[str, Sequence[Mapping[str, Any]]], one: _Subject, refused: _Refused
-) -> list[dict[str, Any]]:
-    """Which kinds of explanation this video has, and why not the others."""
-    drawn = {name for name in found.parts if found.told(name)}
-    said = {row["modality"] for row in rows["claims"] if row["holds"]}
-    pairs = {(row["one"] in TEXTS, row["other"]) for row in rows["relevances"]}
-    matched = any(row["matched"] for row in rows["relevances"])
-    talks = {row["kind"] for row in rows["transcripts"]}
-    words, links, frames = bool(drawn & set(TEXTS)), "graph" in drawn, "frames" in drawn
-    hybrid = any(step["step"] == "language model" for step in rows["steps"])
-    no_frames = _absent(found, "frames", "the model reads no frames of this video")
-    no_links = _absent(found, "graph", "the model reads no links of this video")
-    no_words = "the model reads no words, only how many" if not set(TEXTS) & set(found.modalities.names) else "words make too little of this rating, or failed their checks"  # fmt: skip
-    nobody = "no language model was asked: --ask"
-    why: dict[str, tuple[bool, str, str]] = {
-        "visual/contribution/grid": (frames, "cells of the frames", no_frames),
-        "visual/contribution/region-and-word": (frames and words, "cells and words on one scale", no_words if frames else no_frames),
-        "visual/relevance/text-frame": ((True, "frames") in pairs, "which word acts together with which frame", no_words if frames else no_frames),
-        "visual/relevance/phrase-grid": ((True, "frames") in pairs, "which word acts together with which cell", no_words if frames else no_frames),
-        "textual/facts/generated": (bool(one.scorer.subject.content.get("numbers")), "the numbers, beside what is typical", "no number is known of this video"),
-        "textual/facts/retrieved": (False, "", "similar past videos stand on the run's page"),
-        "textual/reasoning/concise-rationale": (bool(said), "sentences", "no part makes enough of this rating"),
-        "textual/reasoning/chain-of-thought": ("chain of thought" in talks, "a language model's steps, each tried out", nobody),
-        "textual/reasoning/self-questioning": ("self-questioning" in talks, "a language model's questions, each tried out", nobody),
-        "graph/single-modal/text": (any(text and other in TEXTS for text, other in pairs), "words that act together", no_words),
-        "graph/multi-modal/matching": (matched, "which word belongs with which cell or link", no_words if frames or links else no_frames),
-        "graph/multi-modal/fusion": (links, "links, each with what it adds", no_links),
-        "symbol/logical-inference/probabilistic-soft": (refused.soft is None, "weighed rules", refused.soft or ""),
-        "symbol/logical-inference/first-order": (False, "", "is learnt from many videos: veracast explain RUN --overall"),
-        "symbol/logical-inference/non-monotonic": (refused.exceptions is None, "a default and its exceptions", refused.exceptions or ""),
-        "symbol/logical-inference/propositional": (refused.propositional is None, "rules", refused.propositional or ""),
-        "symbol/program/specialised-modules": (bool(rows["steps"]) and not hybrid, "steps of the model", "this rater's steps are of both kinds"),
-        "symbol/program/meta-modules": (False, "", "no rater here is one general part under several instructions"),
-        "symbol/program/hybrid-modules": (hybrid, "steps of the model: networks made for this, and a language model under instruction", "this rater has no general part under instruction"),
-        "multimodal/independent/graph-and-text": (links and bool(said), "links, and sentences beside them", no_links),
-        "multimodal/independent/graph-and-symbol": (links and refused.propositional is None, "links, and rules beside them", no_links),
-        "multimodal/independent/visual-and-text": (frames and bool(said), "marked cells, and sentences beside them", no_frames),
-        "multimodal/joint/visual-and-text": ("frames" in said, "sentences that name cells", no_frames if not frames else "no cell makes enough of this rating"),
-    }  # fmt: skip
-    unknown = (False, "", "needs objects or scenes that somebody found in the frames")
-    told = [(leaf.id, *why.get(leaf.id, unknown)) for leaf in LEAVES]
-    return [
-        {"video_id": one.id, "leaf": leaf, "shown": there, "why": what if there else lacking}
-        for leaf, there, what, lacking in told
-    ]
-
-
-def _absent(found: Explanation, modality: str, unread: str) -> str:
-    """Why the parts of a modality are not drawn."""
-    if modality not in found.modalities.names:
-        return unread
-    return "makes too little of this rating" if modality not in found.parts else "failed its checks"
 
 
 def described(found: Mapping[str, Any]) -> str:
