@@ -91,6 +91,25 @@ def test_it_is_the_best_linear_unbiased_prediction(graph: Graph, vectors: dict[s
     assert found[0] == 0 and np.abs(found[1:]).max() > 0.5
 
 
+def test_what_one_video_is_expected_of_adds_up_link_by_link(graph: Graph, vectors: dict[str, np.ndarray], effects: CrossedEffects) -> None:  # fmt: skip
+    """Each link's part is what a graph without it lacks, the vectors' part what a graph without vectors of the video lacks."""
+    video = int(np.argsort(born(graph))[-20])
+    found = effects.of(graph, vectors, video)
+    mine = graph.keys.filter((pl.col("video") == video) & pl.col("kind").is_in(list(effects.scales)))
+    keys = list(mine.select("kind", "key").iter_rows())
+    shown = {"text": vectors["text"][video]}
+    whole = effects.expected(graph, vectors, np.array([video]))[0]
+    assert set(found.keys) == set(keys) and len(keys) > 3
+    assert found.expected(keys, shown) == pytest.approx(whole, abs=1e-6)
+    for kind, key in keys:
+        gone = (pl.col("video") == video) & (pl.col("kind") == kind) & (pl.col("key") == key)
+        without = effects.expected(replace(graph, keys=graph.keys.filter(~gone)), vectors, np.array([video]))[0]
+        assert found.keys[kind, key] == pytest.approx(whole - without, abs=1e-5)
+    blank = {"text": np.where(np.arange(len(vectors["text"]))[:, None] == video, 0, vectors["text"])}
+    bare = effects.expected(graph, blank, np.array([video]))[0]
+    assert shown["text"] @ found.slopes["text"] == pytest.approx(whole - bare, abs=1e-5)
+
+
 def test_nothing_posted_or_counted_later_enters(dataset: Dataset, graph: Graph, vectors: dict[str, np.ndarray], effects: CrossedEffects) -> None:  # fmt: skip
     """Cut at a moment, the data set says the same of all that was posted until then; to the last bit."""
     days = born(graph)

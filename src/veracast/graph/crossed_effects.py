@@ -18,7 +18,7 @@ closed form loses much less of them (docs/log.md). Nothing posted or counted at 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -76,8 +76,19 @@ class CrossedEffects:
             mine = wanted[steps == time]
             if weight.any():
                 eta = system.solve(time, ratio, weight, eta)
-                found[mine] = system.at(time, eta, mine)
+                found[mine] = system.at(eta, mine)
         return np.asarray(found[videos])
+
+    def of(self, graph: Graph, vectors: Mapping[str, np.ndarray], video: int) -> OfOne:
+        """What `expected` adds up for one video (code): of each of its keys, and per unit of its vectors."""
+        time = float(np.floor(_born(graph)[video] / STEP_DAYS) * STEP_DAYS)
+        system = _System.of(self, graph, vectors)
+        ((_, ratio, weight),) = self._counted(graph, np.array([time]))
+        eta = system.solve(time, ratio, weight, np.zeros(0)) if weight.any() else np.zeros(system.dense.shape[1])
+        keys = system.each(eta, video)
+        ends = np.cumsum([0, *(vectors[n].shape[1] for n in system.blocks)])
+        slopes = {n: eta[a:b] * (self.weights[n] / self.norms[n]) for n, a, b in zip(system.blocks, ends, ends[1:], strict=False)}  # fmt: skip
+        return OfOne(keys, slopes)
 
     def _counted(self, graph: Graph, times: np.ndarray) -> Iterator[tuple[float, np.ndarray, np.ndarray]]:
         """At each of the times (ascending, days): the latest count of every video before it, above the mean, with its precision; 0 if none."""
@@ -106,6 +117,17 @@ class CrossedEffects:
         body = json.loads(path.read_text(encoding="utf-8"))
         lists = {k: tuple(v) for k, v in body.items() if isinstance(v, list)}
         return CrossedEffects(**{**body, **lists, "curve": tuple(tuple(row) for row in body["curve"])})
+
+
+class OfOne(NamedTuple):
+    """Effects by kind and key, ln units; slopes by name of the vectors, (dims,), ln units per unit."""
+
+    keys: Mapping[tuple[str, int], float]
+    slopes: Mapping[str, np.ndarray]
+
+    def expected(self, keys: Iterable[tuple[str, int]], vectors: Mapping[str, np.ndarray]) -> float:
+        """Of a video with those keys, of these, and vectors (dims,)."""
+        return sum(self.keys.get(key, 0.0) for key in keys) + sum(float(vectors[n] @ slope) for n, slope in self.slopes.items())  # fmt: skip
 
 
 class _Counts(NamedTuple):
@@ -231,7 +253,8 @@ class _System:
 
     order, born (videos,); starts (videos + 1,), cell, since (memberships,): the cells of each video in order, and since when it is in
     them; first (cells,): the first such day; before, kept, sd (cells,): the same hub's previous cell or -1, what is left of its effect, and the
-    deviation of what is new; dense (videos, dims): vectors times their weights.
+    deviation of what is new; dense (videos, dims): vectors times their weights, side by side as `blocks` names them; hub (memberships,): number of
+    each one's hub, from the number on with which its kind begins in `kinds`.
     """
 
     order: np.ndarray
@@ -244,6 +267,9 @@ class _System:
     kept: np.ndarray
     sd: np.ndarray
     dense: np.ndarray
+    blocks: tuple[str, ...]
+    kinds: tuple[tuple[str, int], ...]
+    hub: np.ndarray
 
     @staticmethod
     def of(effects: CrossedEffects, graph: Graph, vectors: Mapping[str, np.ndarray]) -> _System:
@@ -252,9 +278,11 @@ class _System:
         order = np.lexsort((np.arange(len(born)), born))
         place = np.argsort(order)
         rows, hubs, times, scale, memory, count = [], [], [], [], [], 0
+        kinds: list[tuple[str, int]] = []
         for name, members in _members(graph).items():
             if name in effects.scales:
                 listed = members.tocoo()
+                kinds.append((name, count))
                 rows.append(place[listed.row])
                 hubs.append(listed.col + count)
                 times.append(listed.data)
@@ -277,7 +305,8 @@ class _System:
         in_time = np.lexsort((np.arange(len(first)), cells[1], first))
         rank = np.argsort(in_time)
         before = np.where(linked, rank[np.maximum(np.arange(len(linked)) - 1, 0)], -1)
-        blocks = [x[order].astype(np.float64) * (effects.weights[n] / effects.norms[n]) for n, x in vectors.items() if n in effects.weights and len(x) == len(born)]  # fmt: skip
+        names = tuple(n for n, x in vectors.items() if n in effects.weights and len(x) == len(born))
+        blocks = [vectors[n][order].astype(np.float64) * (effects.weights[n] / effects.norms[n]) for n in names]
         return _System(
             order=order,
             born=born[order],
@@ -289,6 +318,9 @@ class _System:
             kept=kept[in_time],
             sd=(sizes * np.sqrt(1 - kept**2))[in_time],
             dense=np.concatenate([np.zeros((len(born), 0)), *blocks], axis=1),
+            blocks=names,
+            kinds=tuple(kinds),
+            hub=hub,
         )
 
     def solve(self, time: float, ratio: np.ndarray, weight: np.ndarray, start: np.ndarray) -> np.ndarray:
@@ -312,15 +344,30 @@ class _System:
         found, _ = cg(system, up(w * r), x0=begin, rtol=_TOLERANCE, maxiter=1000)
         return np.asarray(found)
 
-    def at(self, time: float, eta: np.ndarray, videos: np.ndarray) -> np.ndarray:
+    def at(self, eta: np.ndarray, videos: np.ndarray) -> np.ndarray:
         """Effects of videos (codes) posted from `time` on, by their hubs' last cells before it, faded since."""
+        rows = np.argsort(self.order)[videos]
+        return np.asarray(self.dense[rows] @ eta[: self.dense.shape[1]] + self._faded(eta, rows, self.starts))
+
+    def each(self, eta: np.ndarray, video: int) -> dict[tuple[str, int], float]:
+        """The effects of one video's hubs, of which `at` gives the sum, by kind and key."""
+        row = int(np.flatnonzero(self.order == video)[0])
+        mine = np.arange(self.starts[row], self.starts[row + 1])
+        effects = self._faded(eta, np.arange(len(mine)), np.append(mine, self.starts[row + 1]))
+        begins = np.array([first for _, first in self.kinds], dtype=np.int64)
+        found = {}
+        for hub, effect in zip(self.hub[mine].tolist(), effects.tolist(), strict=True):
+            name, first = self.kinds[int(np.searchsorted(begins, hub, side="right")) - 1]
+            found[name, hub - first] = effect
+        return found
+
+    def _faded(self, eta: np.ndarray, rows: np.ndarray, starts: np.ndarray) -> np.ndarray:
+        """Of each row the sum over the memberships from starts[row] to starts[row + 1]."""
         dims = self.dense.shape[1]
         p = len(eta) - dims
-        rows = np.argsort(self.order)[videos]
         cells = _unfolded(eta[dims:], self.before[:p], self.kept[:p], self.sd[:p])
         cell = np.where(self.since <= np.repeat(self.born, np.diff(self.starts)), self.cell, -1)
-        hubs = _faded(cells, rows, self.starts, cell, self.before, self.kept)
-        return np.asarray(self.dense[rows] @ eta[:dims] + hubs)
+        return np.asarray(_faded(cells, rows, starts, cell, self.before, self.kept))
 
 
 @numba.njit(cache=True)

@@ -15,7 +15,7 @@ Published graph: see `CompatibleRGCN`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,7 +23,15 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from veracast.graph.hubs import NO_DECAY, Hub, Listed, read
+from veracast.graph.hubs import NO_DECAY, Hub, Listed, Read, read
+
+Reader = Callable[[int, Hub | Listed, Tensor, float], Read]
+"""Layer, hub, messages (states, channels), memory in days -> what every state reads there."""
+
+
+def reads(layer: int, hub: Hub | Listed, messages: Tensor, memory_days: float) -> Read:
+    """The hub's own members, in every layer alike."""
+    return read(hub, messages, memory_days=memory_days)
 
 
 @dataclass(frozen=True)
@@ -82,7 +90,8 @@ class ResidualRGCN(nn.Module):
         self.width = config.own + 2 * config.channels + config.layers * reads * (config.channels + 1) + content
         self.norm = nn.LayerNorm(self.width)
 
-    def forward(self, inputs: GraphInputs) -> Float[Tensor, "states width"]:
+    def forward(self, inputs: GraphInputs, *, reader: Reader = reads) -> Float[Tensor, "states width"]:
+        """reader: where hubs are read otherwise than by walking them (graph/apart.py)."""
         own = self.own(torch.cat([inputs.numbers, inputs.platform], dim=1))
         text = self.text(self.text_dropout(inputs.text))[inputs.video]
         about = torch.cat([text, self.frames(inputs.frames)[inputs.video], inputs.platform], dim=1)
@@ -92,20 +101,20 @@ class ResidualRGCN(nn.Module):
         effects = [torch.zeros_like(content) for _ in inputs.hubs]
         parts: list[Tensor] = []
         for layer in range(self.config.layers):
-            effects = self._layer(layer, inputs.hubs, unexplained, effects, parts)
+            effects = self._layer(layer, inputs.hubs, unexplained, effects, parts, reader)
         together = content + sum(effects) if effects else content
         return torch.as_tensor(self.norm(torch.cat([own, content, together, *parts, about], dim=1)))
 
     def _layer(
-        self, layer: int, hubs: Sequence[Hub | Listed], unexplained: Tensor, effects: list[Tensor], parts: list[Tensor]
-    ) -> list[Tensor]:
+        self, layer: int, hubs: Sequence[Hub | Listed], unexplained: Tensor, effects: list[Tensor], parts: list[Tensor], reader: Reader
+    ) -> list[Tensor]:  # fmt: skip
         total, found = sum(effects), []
         for i, (hub, effect) in enumerate(zip(hubs, effects, strict=True)):
             message = unexplained - (total - effect)
             gathered = torch.zeros_like(effect)
             for k, memory in enumerate(self.config.memories_days):
                 place = i * len(self.config.memories_days) + k
-                seen = read(hub, message.contiguous(), memory_days=memory)
+                seen = reader(layer, hub, message.contiguous(), memory)
                 prior = 3 * F.softplus(self.shrinkage[layer, place])
                 shrunken = seen.mean * (seen.weight / (seen.weight + prior))[:, None]
                 gathered = gathered + self.mix[layer, place] * shrunken

@@ -66,11 +66,8 @@ class VideoScorer:
         samples = samples_of(self.subject, contents, self.model.rule, main=self.model.main)
         if self._network is None:
             return self._distinct(samples)
-        from veracast.rating.netgpt.model import see
-
-        around, twins = self._twins.among(samples, contents)
-        trained = Trained(self._network.rates, see(self._network.rates, around), precision=self._network.precision)
-        counts, probs = trained.say(twins)
+        seen, twins = self._twins.among(samples, contents)
+        counts, probs = Trained(self._network.rates, seen, precision=self._network.precision).say(twins)
         return counts if self.target != LEVEL else self._expected(samples, probs)
 
     def as_rated(self) -> float:
@@ -130,7 +127,7 @@ class VideoScorer:
         from veracast.rating.netgpt.twins import Twins
 
         assert self._network is not None  # noqa: S101 - asked for of networks alone
-        return Twins(self.subject, self._network.seen.around, self.dataset, self._network.model.config.graph, main=self.model.main)  # fmt: skip
+        return Twins(self.subject, self._network.rates, self._network.seen, self.dataset)
 
 
 def video_scorer(model: Model, sample: pl.DataFrame, dataset: Dataset, *, target: str | None = None) -> VideoScorer:

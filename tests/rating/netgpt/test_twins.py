@@ -16,12 +16,14 @@ from PIL import Image
 from tests.rating.netgpt.conftest import World, _letters
 from veracast.core.errors import NotMeasuredError
 from veracast.data.dataset import Dataset
-from veracast.graph.crossed_effects import fit_effects
+from veracast.graph.crossed_effects import CrossedEffects, fit_effects
 from veracast.models.frame_vectors import colour_layout
 from veracast.rating.netgpt import twins as twins_module
 from veracast.rating.netgpt.config import NetGPTConfig
+from veracast.rating.netgpt.effects import MAIN, effects_columns, vectors_of
+from veracast.rating.netgpt.extras import with_extras
 from veracast.rating.netgpt.inputs import Scaling, Surroundings, fit_scaling, graph_inputs
-from veracast.rating.netgpt.model import new_graph
+from veracast.rating.netgpt.model import NetGPT, Seen, new_graph, see
 from veracast.rating.netgpt.twins import Twins
 from veracast.rating.variants import SAYS, Subject, samples_of, subject
 
@@ -61,8 +63,12 @@ def picked(world: World, state: str) -> Subject:
     return subject(mine[-1:], world.dataset, hubs=tuple(SAYS), words=True, frames=True)
 
 
-def among(world: World, one: Subject, contents: Sequence[dict[str, Any]]) -> tuple[Surroundings, pl.DataFrame]:
-    made = Twins(one, world.around, world.dataset, CONFIG.graph, main="views")
+def model_of(scaling: Scaling, *networks: torch.nn.Module, effects: CrossedEffects | None = None, config: NetGPTConfig = CONFIG) -> NetGPT:  # fmt: skip
+    return NetGPT(config, "views", ("cold", "observed"), scaling, {}, graph=networks, effects=effects)  # type: ignore[arg-type]
+
+
+def among(world: World, one: Subject, contents: Sequence[dict[str, Any]], model: NetGPT) -> tuple[Seen, pl.DataFrame]:
+    made = Twins(one, model, see(model, world.around), world.dataset)
     return made.among(samples_of(one, contents, world.rule, main="views"), contents)
 
 
@@ -75,20 +81,35 @@ def changed(dataset: Dataset, **tables: pl.DataFrame) -> Dataset:
 
 
 @pytest.mark.parametrize("state", ["cold", "observed"])
-def test_a_twin_with_the_videos_own_content_is_the_video_and_nobody_else_moves(
+def test_a_twin_with_the_videos_own_content_is_the_video(
     world: World, network: torch.nn.Module, scaling: Scaling, state: str
 ) -> None:
     one = picked(world, state)
-    around, samples = among(world, one, [dict(one.content)] * 3)
-    before, after = embedded(network, world.around, scaling), embedded(network, around, scaling)
+    seen, samples = among(world, one, [dict(one.content)] * 3, model_of(scaling, network))
+    truth, found = embedded(network, world.around, scaling), np.asarray(seen.embedding)
     row = int(world.around.graph.rows(one.sample)[0])
-    np.testing.assert_allclose(after[: len(before)], before, atol=1e-6)  # the last bit depends on how many there are
-    for twin in around.graph.rows(samples).tolist():
-        np.testing.assert_allclose(after[twin], before[row], atol=1e-6)
+    for twin in seen.around.graph.rows(samples).tolist():
+        np.testing.assert_allclose(found[twin], truth[row], atol=1e-6)
     posting = samples.with_columns(anchor_point=pl.lit(0, pl.Int64))
     own = world.around.graph.rows(one.sample.with_columns(anchor_point=pl.lit(0, pl.Int64)))[0]
-    for twin in around.graph.rows(posting).tolist():
-        np.testing.assert_allclose(after[twin], before[own], atol=1e-6)
+    for twin in seen.around.graph.rows(posting).tolist():
+        np.testing.assert_allclose(found[twin], truth[own], atol=1e-6)
+
+
+@pytest.mark.parametrize("state", ["cold", "observed"])
+def test_the_means_of_a_twins_links_are_those_that_boosted_models_read_of_the_video(
+    world: World, scaling: Scaling, state: str
+) -> None:
+    one = picked(world, state)
+    without = [link for link in one.content["graph"] if link.hub != "hashtag"]
+    seen, samples = among(world, one, [dict(one.content), {**one.content, "graph": without}], model_of(scaling))
+    truth = with_extras(one.sample, world.around, scaling, main="views")
+    found = with_extras(samples, seen.around, scaling, main="views")
+    columns = [name for name in truth.columns if name.startswith("x_")]
+    assert {name for name in columns if name.startswith("x_hashtag")} and truth["x_hashtag_all_n"][0] > 0
+    for name in columns:
+        assert found[name][0] == pytest.approx(truth[name][0], abs=1e-5, nan_ok=True)
+    assert found["x_hashtag_all_n"][1] == 0 and np.isnan(found["x_hashtag_all_ln"][1])
 
 
 @pytest.mark.parametrize("hub", ["author", "topic", "category", "hashtag"])
@@ -113,8 +134,8 @@ def test_without_a_link_a_twin_is_a_video_that_never_had_it(
     seen = world.seen_by(other)
     truth = embedded(network, seen, scaling)[int(seen.graph.rows(one.sample)[0])]
     rest = {**one.content, "graph": [kept for kept in one.content["graph"] if kept != link]}
-    around, samples = among(world, one, [rest])
-    found = embedded(network, around, scaling)[int(around.graph.rows(samples)[0])]
+    twins, samples = among(world, one, [rest], model_of(scaling, network))
+    found = np.asarray(twins.embedding)[int(twins.around.graph.rows(samples)[0])]
     own = embedded(network, world.around, scaling)[int(world.around.graph.rows(one.sample)[0])]
     assert np.abs(found - own).max() > 1e-3
     fans = hub == "author"  # followers are a number of their own: the rebuilt video has none
@@ -135,16 +156,16 @@ def test_another_title_is_read_as_in_a_data_set_that_has_it(
         )
     )
     truth = embedded(network, seen, scaling)[int(seen.graph.rows(one.sample)[0])]
-    around, samples = among(world, one, [{**one.content, "title": "zzz cat"}])
-    found = embedded(network, around, scaling)[int(around.graph.rows(samples)[0])]
+    twins, samples = among(world, one, [{**one.content, "title": "zzz cat"}], model_of(scaling, network))
+    found = np.asarray(twins.embedding)[int(twins.around.graph.rows(samples)[0])]
     np.testing.assert_allclose(found, truth, atol=2e-5)
-    assert around.titles["title"][-1] == "zzz cat"
+    assert twins.around.titles["title"][-1] == "zzz cat"
 
 
-def test_other_counts_are_the_states_own_and_the_postings_are_not(world: World) -> None:
+def test_other_counts_are_the_states_own_and_the_postings_are_not(world: World, scaling: Scaling) -> None:
     one = picked(world, "observed")
     numbers = {**one.content["numbers"], "views now": 1.25, "seconds of duration": float("nan")}
-    around, _ = among(world, one, [{**one.content, "numbers": numbers}])
+    around = among(world, one, [{**one.content, "numbers": numbers}], model_of(scaling))[0].around
     names = list(twins_module.NUMBERS)
     posting, rated = around.graph.numbers[-2], around.graph.numbers[-1]
     assert rated[names.index("ln_views")] == np.float32(1.25)
@@ -152,10 +173,10 @@ def test_other_counts_are_the_states_own_and_the_postings_are_not(world: World) 
     assert not around.graph.mask[-2:, names.index("ln_duration_s")].any()
 
 
-def test_blanked_frames_are_read_as_pictures(world: World) -> None:
+def test_blanked_frames_are_read_as_pictures(world: World, scaling: Scaling) -> None:
     one = picked(world, "cold")
     grey = np.full_like(one.content["frames"], 90)
-    around, _ = among(world, one, [{**one.content, "frames": grey}, dict(one.content)])
+    around = among(world, one, [{**one.content, "frames": grey}, dict(one.content)], model_of(scaling))[0].around
     place = io.BytesIO()
     Image.fromarray(grey[0]).save(place, "png")
     np.testing.assert_allclose(around.frames[-2], colour_layout([place.getvalue()])[0], atol=1e-6)
@@ -167,17 +188,21 @@ def test_blanked_frames_are_read_as_pictures(world: World) -> None:
 def test_crossed_effects_expect_of_a_twin_what_they_expect_of_the_video(world: World, scaling: Scaling) -> None:
     one = picked(world, "cold")
     graph, video = world.around.graph, int(world.around.video[world.around.graph.rows(one.sample)[0]])
-    learnt = fit_effects(graph, {}, np.arange(world.around.titles.height), main="views", until=1e9)
+    vectors = vectors_of(world.around, scaling)
+    learnt = fit_effects(graph, vectors, np.arange(world.around.titles.height), main="views", until=1e9)
     assert learnt is not None
-    around, samples = among(world, one, [dict(one.content), {**one.content, "graph": []}])
-    codes = around.video[around.graph.rows(samples)]
-    own = learnt.expected(graph, {}, np.array([video]))[0]
-    same, bare = learnt.expected(around.graph, {}, codes)
-    assert same == pytest.approx(own, abs=1e-6) and bare == pytest.approx(0, abs=1e-9) and abs(own) > 1e-3
+    seen, samples = among(world, one, [dict(one.content), {**one.content, "graph": []}], model_of(scaling, effects=learnt))  # fmt: skip
+    own = effects_columns(one.sample, world.around, scaling, learnt)[MAIN][0]
+    same, bare = effects_columns(samples, seen.around, scaling, learnt)[MAIN]
+    assert same == pytest.approx(own, abs=2e-6)
+    alone = replace(graph, keys=graph.keys.filter(pl.col("video") != video))
+    linked, unlinked = (learnt.expected(g, vectors, np.array([video]))[0] for g in (graph, alone))
+    assert abs(linked - unlinked) > 1e-3
+    assert same - bare == pytest.approx(linked - unlinked, abs=1e-5)
 
 
-def test_graphs_whose_readers_are_read_are_refused(world: World) -> None:
+def test_graphs_whose_readers_are_read_are_refused(world: World, scaling: Scaling) -> None:
     one = picked(world, "cold")
     for graph in (replace(CONFIG.graph, schema="compatible"), replace(CONFIG.graph, hub_reading="recent")):
         with pytest.raises(NotMeasuredError, match="parts cannot be taken away one by one there"):
-            Twins(one, world.around, world.dataset, graph, main="views")
+            among(world, one, [], model_of(scaling, config=replace(CONFIG, graph=graph)))

@@ -45,7 +45,7 @@ def fit(around: Surroundings, scaling: Scaling, tables: Iterable[pl.DataFrame], 
     last = samples["until"].max()
     assert isinstance(last, dt.datetime)  # noqa: S101 - a sample has a time
     videos = np.unique(around.video[around.graph.rows(samples)])
-    return fit_effects(around.graph, _vectors(around, scaling), videos, main=main, until=last.timestamp() / 86_400)
+    return fit_effects(around.graph, vectors_of(around, scaling), videos, main=main, until=last.timestamp() / 86_400)
 
 
 def effects_columns(samples: pl.DataFrame, around: Surroundings, scaling: Scaling, effects: CrossedEffects) -> pl.DataFrame:  # fmt: skip
@@ -54,11 +54,15 @@ def effects_columns(samples: pl.DataFrame, around: Surroundings, scaling: Scalin
     rows = graph.rows(samples)
     age = samples["f_target_age_h"].cast(pl.Float64).fill_null(UNDATED_H).to_numpy()
     mean = effects.mean(graph.states["platform"].to_numpy()[rows], age, graph.platforms)
-    expected = effects.expected(graph, _vectors(around, scaling), around.video[rows])
+    if around.apart is not None and around.apart.expected is not None:
+        expected = around.apart.expected[around.video[rows]]
+    else:
+        expected = effects.expected(graph, vectors_of(around, scaling), around.video[rows])
     found = np.round(mean + expected, DECIMALS)
     with_main = samples.with_columns(pl.Series(MAIN, found))
     return with_main.with_columns((pl.col(MAIN) - pl.col(f"now_{effects.main}").cast(pl.Float64)).alias(GAP))
 
 
-def _vectors(around: Surroundings, scaling: Scaling) -> dict[str, np.ndarray]:
+def vectors_of(around: Surroundings, scaling: Scaling) -> dict[str, np.ndarray]:
+    """Text and frame vectors of all videos as the effects read them."""
     return {"text": project(around.text, scaling, "text"), "frames": project(around.frames, scaling, "frame")}

@@ -10,9 +10,10 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import torch
+from torch import Tensor
 
-from veracast.graph.build import NUMBERS
-from veracast.graph.hubs import NO_DECAY, read
+from veracast.graph.build import NUMBERS, Graph
+from veracast.graph.hubs import NO_DECAY, Read, read
 from veracast.rating.netgpt.inputs import Scaling, Surroundings, has_vector, project
 from veracast.rating.raters.lightgbm import EXTRA
 
@@ -36,16 +37,25 @@ def with_extras(samples: pl.DataFrame, around: Surroundings, scaling: Scaling, *
 
 def hub_means(around: Surroundings, main: str) -> dict[str, np.ndarray]:
     """Per hub kind and memory: mean ln count and growth of the others, NaN where nobody was seen, and ln(1 + their number)."""
-    graph = around.graph
-    places = [NUMBERS.index(f"ln_{main}"), NUMBERS.index("total_main")]
-    values = torch.from_numpy(np.ascontiguousarray(graph.numbers[:, places]))
+    if around.apart is not None:
+        return dict(around.apart.means)
+    values = counted(around.graph, main)
     found: dict[str, np.ndarray] = {}
-    for hub in graph.hubs:
-        if hub.name not in HUB_KINDS:
-            continue
-        for memory in MEMORIES_DAYS:
-            seen = read(hub, values, memory_days=memory)
-            weight, kind = seen.weight.numpy(), "all" if np.isinf(memory) else "recent"
-            mean = np.where(weight[:, None] > 0, seen.mean.numpy(), np.nan)
-            found |= {f"{hub.name}_{kind}_ln": mean[:, 0], f"{hub.name}_{kind}_growth": mean[:, 1], f"{hub.name}_{kind}_n": np.log1p(weight)}  # fmt: skip
+    for hub in around.graph.hubs:
+        if hub.name in HUB_KINDS:
+            for memory in MEMORIES_DAYS:
+                found |= mean_columns(hub.name, memory, read(hub, values, memory_days=memory))
     return found
+
+
+def counted(graph: Graph, main: str) -> Tensor:
+    """What the means are of: ln count and growth of every state, (states, 2)."""
+    places = [NUMBERS.index(f"ln_{main}"), NUMBERS.index("total_main")]
+    return torch.from_numpy(np.ascontiguousarray(graph.numbers[:, places]))
+
+
+def mean_columns(hub: str, memory_days: float, seen: Read) -> dict[str, np.ndarray]:
+    """Columns of what was read of `counted` in a hub of that name."""
+    weight, kind = seen.weight.numpy(), "all" if np.isinf(memory_days) else "recent"
+    mean = np.where(weight[:, None] > 0, seen.mean.numpy(), np.nan)
+    return {f"{hub}_{kind}_ln": mean[:, 0], f"{hub}_{kind}_growth": mean[:, 1], f"{hub}_{kind}_n": np.log1p(weight)}

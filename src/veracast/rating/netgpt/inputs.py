@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -39,6 +39,14 @@ AIM = ("ln_target_age", "ln_gap", "log_age_ratio", "level_now", "level_now_known
 _CLIP = 4.0  # standard deviations
 
 
+class Apart(NamedTuple):
+    """What the rest of a graph says of states that stand apart from it: means by column of extras.py, (states,); expected by the crossed effects,
+    (videos,), None where a model has none."""
+
+    means: Mapping[str, np.ndarray]
+    expected: np.ndarray | None
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """A data set's graph, with text (videos, dim) and frame vectors (videos, dim; NaN rows without frames)."""
@@ -51,6 +59,7 @@ class Surroundings:
         default_factory=dict
     )  # frames of each video, where a model looks at them
     encoder: TrainedEncoder | None = None  # of the frame vectors, where they come from a trained one
+    apart: Apart | None = None  # of twins (twins.py), whose graph holds nothing but themselves
 
     @cached_property
     def video(self) -> np.ndarray:

@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from veracast.core.protocols import LEVELS
 from veracast.graph.ego import ego_sampler
 from veracast.graph.hubs import read
-from veracast.graph.network import GraphInputs
+from veracast.graph.network import GraphInputs, Reader
 from veracast.models.loop import LossSum
 from veracast.rating.netgpt.inputs import AIM
 from veracast.rating.netgpt.rows import Rows
@@ -96,9 +96,9 @@ class GraphStage(nn.Module):
         self.heads = nn.ModuleDict({kind: GraphHead(width, grows=kind == "observed") for kind in kinds})
         self.width = width
 
-    def embed(self, inputs: GraphInputs) -> Float[Tensor, "states width"]:
-        """Embeddings of all states."""
-        found: Tensor = self.network(inputs)
+    def embed(self, inputs: GraphInputs, *, reader: Reader | None = None) -> Float[Tensor, "states width"]:
+        """Embeddings of all states. reader: of an improved graph, where hubs are not walked (graph/network.py)."""
+        found: Tensor = self.network(inputs) if reader is None else self.network(inputs, reader=reader)
         return found
 
     def say(self, embedding: Tensor, rows: Rows) -> Said:
