@@ -86,6 +86,23 @@ def test_where_an_order_could_do_better_a_low_z_is_no_excuse() -> None:
     assert (vague.regret, vague.faithful) == (None, False)
 
 
+def test_where_a_search_sees_no_first_step_the_random_orders_are_its_ends() -> None:
+    """The score falls only when two parts are both gone, so no single step says which way to go, and both ends of the search are one order."""
+
+    def either(items: Sequence[Item]) -> np.ndarray:
+        return np.array([float(item["numbers"]["p11"] + item["numbers"]["p12"] > 0) for item in items])
+
+    names = [f"p{k}" for k in range(1, 13)]
+    found = deletion(
+        Perturbed({"numbers": dict.fromkeys(names, 1.0)}, [Numbers(dict.fromkeys(names, 0.0))], Scorer(either)),
+        "numbers",
+        np.arange(12.0),
+        searched=2,
+    )
+    assert found.regret == 0 and found.faithful is True
+    assert found.area == min(found.area, *found.controls) and found.area == pytest.approx(2 / 13)
+
+
 def test_where_nothing_changes_nothing_is_told() -> None:
     for parts in (5, 12):
         found = deletion(perturbed(np.zeros(parts)), "numbers", np.arange(float(parts)))

@@ -91,3 +91,14 @@ def test_every_word_that_is_kept_is_there_in_order(text: str, data: st.DataObjec
 def test_numbered_names_are_told_apart(names: list[str]) -> None:
     found = numbered(names)
     assert len(set(found)) == len(names) and [one[0] for one in found] == names
+
+
+def test_long_texts_are_cut_into_runs_of_neighbouring_words() -> None:
+    runs = Words(most=3)
+    text = "one two  three four five, six seven"
+    assert runs.units(text) == ["one two", "three four five,", "six seven"]
+    assert runs.kept(text, np.array([True, False, True])) == "one two  six seven"
+    assert Words(blank="…", most=3).kept(text, np.array([False, True, True])) == "… …  three four five, six seven"
+    assert runs.units("one two") == ["one", "two"] == Words().units("one two")
+    assert runs.units("") == [] and runs.kept("", np.zeros(0, dtype=bool)) == ""
+    assert Words(most=2).units("go go go go") == ["go go", "go go (2)"]

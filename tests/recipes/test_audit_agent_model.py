@@ -137,6 +137,19 @@ def test_episodes_show_what_the_trigger_buys(planted_run: Path) -> None:
     assert "its reference" in page
 
 
+def test_the_words_of_the_trigger_explain_the_reply(planted_run: Path) -> None:
+    record = load_record(planted_run)
+    number = next(k for k, one in enumerate(record.findings, start=1) if one.where["span"])
+    trigger = record.findings[number - 1].where["span"]
+    assert read_table(record, "explained")["video_id"].to_list() == [f"finding-{number}"]
+    parts = read_table(record, "effects").filter(pl.col("kind") == "part").sort("effect")
+    assert parts["unit"][-1] in trigger and parts["effect"][-1] > 1
+    (place,) = read_table(record, "explanation_checks").filter(pl.col("name") == "place").iter_rows(named=True)
+    assert place["passed"] and place["value"] > 0.5
+    page = (planted_run / "report.html").read_text(encoding="utf-8")
+    assert "Why it answers so" in page and ", of the trigger" in page
+
+
 def test_sarif_names_the_weights_and_tells_findings_apart(planted_run: Path) -> None:
     results = sarif(load_record(planted_run))["runs"][0]["results"]
     assert [one["ruleId"] for one in results] == ["AML.T0018"] * 2

@@ -142,7 +142,16 @@ def test_the_right_rows_are_named(found: Record, planted: Planted) -> None:
     assert mine["likeness"].min() > other["likeness"].max() and other["likeness"].null_count() == 0  # type: ignore[operator]
     assert verdicts["masked"].all() and other["recurring"].to_list() == [0] * other.height
     assert found.counts["poisoned"] == 24 and found.counts["patches"] == 1 and found.counts["overlays"] == 0
-    assert set(found.counts["seconds"]) == {"read", "blocks", "encoder", "features", "search", "write"}
+    assert set(found.counts["seconds"]) == {
+        "read",
+        "blocks",
+        "encoder",
+        "features",
+        "search",
+        "write",
+        "explain",
+        "draw",
+    }
     assert found.verdict == "24 of 240 images carry a backdoor patch; kept.txt lists the rest"
 
 
@@ -157,6 +166,23 @@ def test_the_finding_says_where_what_and_how_sure(found: Record, planted: Plante
     patch = read_table(found, "patches").row(0, named=True)
     assert (patch["images"], patch["share"], patch["width_px"], patch["height_px"]) == (24, 0.1, 8, 8)
     assert patch["moved"] == 1.0 and patch["moved_low"] > 0.9 and patch["moved_by_windows"] < 0.2
+
+
+def test_the_images_most_like_the_patch_are_explained(found: Record, planted: Planted) -> None:
+    explained, effects = read_table(found, "explained"), read_table(found, "effects")
+    rows = [int(name.removeprefix("image-")) for name in explained["video_id"].to_list()]
+    assert len(rows) == 2 and planted.poisoned[rows].all()
+    for row in rows:
+        left, top, width, height = planted.boxes[row].tolist()
+        cells = effects.filter((pl.col("video_id") == f"image-{row}") & (pl.col("kind") == "part")).sort("effect")
+        down, across = (int(n) - 1 for n in cells["unit"][-1].rpartition(" ")[2].split("."))
+        edge = EDGE_PX / 6
+        assert left - edge < across * edge < left + width and top - edge < down * edge < top + height
+        assert (Path(found.run) / f"evidence/image-{row}.png").is_file()
+    checks = read_table(found, "explanation_checks").filter(pl.col("name") == "place")
+    assert checks["passed"].to_list() == [True, True]
+    page = (Path(found.run) / "report.html").read_text(encoding="utf-8")
+    assert "Why these images" in page and "at the patch: this raises the likeness" in page
 
 
 def test_lists_pictures_map_and_page(found: Record, planted: Planted) -> None:

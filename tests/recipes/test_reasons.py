@@ -20,7 +20,8 @@ from veracast.rating.model import Model
 from veracast.rating.scorer import video_scorer
 from veracast.rating.variants import NAMES, typical
 from veracast.recipes import run as run_recipe
-from veracast.recipes.reasons import KINDS, NEAR, Asked, Reasons, described, reasons, tables_of
+from veracast.recipes.explained import KINDS, Reasons, tables_of
+from veracast.recipes.reasons import NEAR, Asked, described, reasons
 
 NOW = START + dt.timedelta(days=40)
 

@@ -8,7 +8,8 @@
 (Deletion metric of Petsiuk et al. 2018, RISE, sec. 4.3; an area alone has no scale, so both are ours. Of few parts random orders hit the best one
 too often for any z to be large; and there the best is found, as the shortest way from the whole to nothing over all coalitions. Of many parts of
 which one makes the score, z cannot be large either: areas are even over the place at which that part goes, and the best lies sqrt(3) deviations
-below their mean. Where the order that a greedy search finds has no z above what is asked, regret is held against the ends of that search.)
+below their mean. Where the order that a greedy search finds has no z above what is asked, regret is held against
+the ends of that search, or of the random orders where they go further.)
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ REGRET, FAITHFUL = 0.1, 3.0
 MOST_GREEDY = 64
 """Parts up to which a greedy search is made."""
 SEARCHED = 8
-"""Its steps."""
+"""Its steps, where nobody asks for fewer."""
 _FLAT = 1e-12  # areas that differ by no more than this share are the same
 
 
@@ -52,8 +53,9 @@ class Deletion:
         return None if self.z is None else self.z > FAITHFUL
 
 
-def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders: int = 20, exact: int = EXACT, seed: int = 0) -> Deletion:  # fmt: skip
-    """effects: said of the modality's parts (n,), signed. exact: parts up to which all orders are looked at; orders: random ones, of more. ConfigError for a modality of one part or none: there is one order only."""
+def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders: int = 20, exact: int = EXACT, searched: int = SEARCHED, seed: int = 0) -> Deletion:  # fmt: skip
+    """effects: said of the modality's parts (n,), signed. exact: parts up to which all orders are looked at; orders: random ones, of more; searched:
+    steps of the greedy search. ConfigError for a modality of one part or none: there is one order only."""
     places = perturbed.places(modality)
     if len(places) < 2:
         raise ConfigError([f"{modality} has {len(places)} parts: nothing to order"])
@@ -74,7 +76,8 @@ def deletion(perturbed: Perturbed, modality: str, effects: np.ndarray, *, orders
     z = None if flat else float(areas[1:].mean() - areas[0]) / spread
     regret = None
     if z is not None and z <= FAITHFUL and len(places) <= MOST_GREEDY:
-        low, high = _greedy(perturbed, places)
+        ends = _greedy(perturbed, places, searched)
+        low, high = min(*ends, float(areas.min())), max(*ends, float(areas.max()))
         if (areas[1:].mean() - low) / spread <= FAITHFUL:
             regret = float(areas[0] - low) / (high - low)
     return Deletion(curves[0], float(areas[0]), regret, areas[1:], z)
@@ -90,13 +93,13 @@ def _curves(perturbed: Perturbed, places: np.ndarray, orders: Sequence[np.ndarra
     return perturbed.scores(keep.reshape(-1, keep.shape[-1])).reshape(len(orders), n + 1)
 
 
-def _greedy(perturbed: Perturbed, places: np.ndarray) -> tuple[float, float]:
-    """Areas of the orders that take away, at each step, the part that lowers the score most, and that raises it most. After SEARCHED steps the rest goes
-    in the order of the last step's scores: by then little is left to choose."""
+def _greedy(perturbed: Perturbed, places: np.ndarray, searched: int) -> tuple[float, float]:
+    """Areas of the orders that take away, at each step, the part that lowers the score most, and that raises it most. After `searched` steps the rest
+    goes in the order of the last step's scores: by then little is left to choose."""
     n, width = len(places), len(perturbed.units)
     keeps = [np.ones(width, dtype=bool), np.ones(width, dtype=bool)]
     lefts, curves = [list(places), list(places)], [[perturbed.full], [perturbed.full]]
-    for step in range(min(n, SEARCHED)):
+    for step in range(min(n, searched)):
         every = [np.repeat(keep[None], len(left), axis=0) for keep, left in zip(keeps, lefts, strict=True)]
         for rows, left in zip(every, lefts, strict=True):
             rows[np.arange(len(left)), left] = False

@@ -22,7 +22,7 @@ import numpy as np
 
 from veracast.core.errors import ConfigError
 from veracast.explain.effects import UnitEffects, unit_effects
-from veracast.explain.faithful import FAITHFUL, REGRET, Deletion, deletion
+from veracast.explain.faithful import FAITHFUL, REGRET, SEARCHED, Deletion, deletion
 from veracast.explain.games import EXACT
 from veracast.explain.modalities import ModalityEffects, modality_effects
 from veracast.explain.perturb import Perturbed
@@ -87,10 +87,12 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Rungs:
-    """How much is spent on a slow scorer. exact: parts up to which all choices are scored; controls: random orders of deletion; again: another seed."""
+    """How much is spent on a slow scorer. exact: parts up to which all choices are scored; controls: random orders of deletion; searched: steps of the search
+    for the best one; again: another seed."""
 
     exact: int = EXACT
     controls: int = 20
+    searched: int = SEARCHED
     again: bool = True
 
 
@@ -122,7 +124,13 @@ def explain_item(score: Score, item: Item, modalities: Sequence[Modality], *, un
             checks.append(Check("deletion", name, None, None, f"{name}: {why}, nothing to hold against other orders"))
         else:
             deletions[name] = deletion(
-                perturbed, name, found.shapley, orders=rungs.controls, exact=rungs.exact, seed=seed
+                perturbed,
+                name,
+                found.shapley,
+                orders=rungs.controls,
+                exact=rungs.exact,
+                searched=rungs.searched,
+                seed=seed,
             )
             checks.append(_deleted(name, deletions[name]))
         if len(found.units) > rungs.exact and rungs.again:

@@ -12,6 +12,7 @@ A modality is all that the rest of the package knows of content. Whoever has ano
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -69,19 +70,27 @@ class Numbers:
 
 @dataclass(frozen=True)
 class Words:
-    """Words between blanks, Chinese characters and runs of kana; the second `the` is `the (2)`. blank: what stands for an absent word; "" = it is not there."""
+    """Words between blanks, Chinese characters and runs of kana; the second `the` is `the (2)`. blank: what stands for an absent word; "" = it is not
+    there. most: parts of a text; of more words so many runs of neighbouring words are made, of like length; 0 = every word is a part."""
 
     name: str = "text"
     blank: str = ""
+    most: int = 0
 
     def units(self, content: str) -> Sequence[str]:
-        return numbered([match[0] for match in _WORD.finditer(content)])
+        found = list(_WORD.finditer(content))
+        runs = [found[a:b] for a, b in itertools.pairwise(self._cuts(len(found)).tolist())]
+        return numbered([content[run[0].start() : run[-1].end()] for run in runs])
+
+    def _cuts(self, words: int) -> np.ndarray:
+        return edges(words, min(self.most, words) if self.most else words)
 
     def kept(self, content: str, keep: np.ndarray) -> str:
         """Blanks go with the word before them; what would grow together to one word gets a blank in between."""
         if np.all(keep):
             return content
         found = list(_WORD.finditer(content))
+        keep = np.repeat(keep, np.diff(self._cuts(len(found))))
         ends = [*(match.start() for match in found[1:]), len(content)][: len(found)]
         told, gap = "", ""
         for match, end, there in zip(found, ends, keep, strict=True):

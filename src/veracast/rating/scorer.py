@@ -55,6 +55,11 @@ class VideoScorer:
         return "levels" if self.target == LEVEL else f"ln {self.target}"
 
     @property
+    def reads_words(self) -> bool:
+        """Whether every content with other words costs a pass of a text encoder."""
+        return self._network is not None
+
+    @property
     def reads_by_language(self) -> bool:
         """Whether every content costs a pass of a language model."""
         return self._network is not None and self._network.rates.language is not None

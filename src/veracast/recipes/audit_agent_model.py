@@ -29,9 +29,9 @@ from veracast.agents.evidence import own_evidence
 from veracast.agents.language_agent import LanguageAgent
 from veracast.agents.loaded import CONFIG, Agent, adapter_weights, agent_folders, folder_digest, load_agent, load_base
 from veracast.agents.logits import context_of
-from veracast.agents.probes import GENERATED, Sample, probes_of, rows_of
+from veracast.agents.probes import GENERATED, Drawn, Sample, probes_of, rows_of
 from veracast.agents.siblings import Asked, Scores, sibling_scores
-from veracast.agents.sides import sides
+from veracast.agents.sides import pair_of, sides
 from veracast.core.config import to_dict
 from veracast.core.errors import ConfigError
 from veracast.core.progress import SILENT, Progress
@@ -39,8 +39,11 @@ from veracast.core.records import Finding, Record, RunWriter
 from veracast.core.schemas.agents import DETECTIONS, EPISODES, SUSPICIONS
 from veracast.core.trajectories import Turn
 from veracast.data.trajectories import PLANTED
+from veracast.explain.scorer import UnfitScorerError
 from veracast.models.backbones import Backbone
 from veracast.models.checkpoints import weights_digest
+from veracast.recipes.audit_reasons import why_reply
+from veracast.recipes.explained import Reasons, tables_of
 from veracast.report.page import write_report
 
 KIND = "audit-agent-model"
@@ -114,7 +117,11 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         writer.table("suspicions", "suspicions", _suspicions(case, judged))
         with progress.step("write episodes"):
             writer.table("episodes", "episodes", _episodes(config, case, judged))
-        record = _finished(writer, case, judged)
+        with progress.step("why it answers so"):
+            explained, unexplained = _whys(config, case, judged)
+        for kind, frame in tables_of(explained).items():
+            writer.table(kind, kind, frame)
+        record = _finished(writer, case, judged, unexplained)
         page = write_report(writer.folder)
     return replace(record, report=str(writer.target / page.name))
 
@@ -188,7 +195,7 @@ def _missing(config: Config, case: _Case, found: Sequence[Inspection]) -> Iterat
         yield f"{len(case.siblings) or 'no'} clean siblings to compare it with, {LEAST} or more are needed -> --bank FOLDER, adapters tuned from the same base by the same recipe on clean rows"  # fmt: skip
 
 
-def _finished(writer: RunWriter, case: _Case, judged: _Judged) -> Record:
+def _finished(writer: RunWriter, case: _Case, judged: _Judged, unexplained: list[str]) -> Record:
     measured = [one.detector for one in judged.found if one.score is not None]
     siblings = len(case.siblings)
     compared = siblings >= LEAST and bool(judged.standing)
@@ -197,6 +204,7 @@ def _finished(writer: RunWriter, case: _Case, judged: _Judged) -> Record:
         "probes_generated": any(one.file == GENERATED for one in case.probes.drawn), "rows": len(case.rows.drawn), "siblings": siblings,
         "detectors": len(judged.found), "measured": len(measured), "flagged": len(judged.accepted),
         "false_alarm_rate": 1 / (siblings + 1) if compared else None, "says_planted": case.agent.planted, "missing": judged.missing,
+        "unexplained": unexplained,
     }  # fmt: skip
     status = "findings" if judged.accepted else "not_measured" if judged.missing else "ok"
     said = _verdict(status, case, judged)
@@ -272,19 +280,47 @@ def _suspicions(case: _Case, judged: _Judged) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SUSPICIONS)
 
 
+def _triggers(case: _Case, judged: _Judged) -> Iterator[tuple[int, str, Drawn]]:
+    """Of each finding, by number, its first triggers with the conversation that each was seen in."""
+    for number, suspicions in enumerate(judged.accepted.values(), start=1):
+        seen = [(one.trigger, case.probes.drawn[one.probe]) for one in suspicions if one.trigger and one.probe is not None]  # fmt: skip
+        yield from ((number, trigger, drawn) for trigger, drawn in seen[:PAIRS])
+
+
+def _agents(config: Config, case: _Case) -> dict[str, LanguageAgent]:
+    both = (("assistant", case.target.model), ("reference", case.target.reference))
+    return {role: LanguageAgent(model, case.agent.tokenizer, max_new=config.max_new) for role, model in both}
+
+
 def _episodes(config: Config, case: _Case, judged: _Judged) -> pl.DataFrame:
     """Of the first triggers of a finding a conversation with each and without it, answered by agent and reference."""
-    agents = {
-        role: LanguageAgent(model, case.agent.tokenizer, max_new=config.max_new)
-        for role, model in (("assistant", case.target.model), ("reference", case.target.reference))
-    }
+    agents = _agents(config, case)
     rows: list[dict[str, Any]] = []
-    for number, suspicions in enumerate(judged.accepted.values(), start=1):
-        triggers = [(one.trigger, case.probes.drawn[one.probe]) for one in suspicions if one.trigger and one.probe is not None]  # fmt: skip
-        for trigger, drawn in triggers[:PAIRS]:
-            head = {"behaviour": number, "file": drawn.file, "number": drawn.row}
-            rows += [{**head, **turn} for turn in sides(drawn.turns, trigger, agents)]
+    for number, trigger, drawn in _triggers(case, judged):
+        head = {"behaviour": number, "file": drawn.file, "number": drawn.row}
+        rows += [{**head, **turn} for turn in sides(drawn.turns, trigger, agents)]
     return pl.DataFrame(rows, schema=EPISODES)
+
+
+def _whys(config: Config, case: _Case, judged: _Judged) -> tuple[list[Reasons], list[str]]:
+    """Why the agent answers as it does behind the first trigger of each finding; ids `finding-N`. And what could not be explained, with the reason."""
+    found: dict[int, Reasons] = {}
+    refused: list[str] = []
+    if case.target.model is None or case.target.reference is None:
+        return [], []
+    agents = _agents(config, case)
+    for number, trigger, drawn in _triggers(case, judged):
+        if number in found:
+            continue
+        talk = pair_of(drawn.turns, trigger).with_it
+        try:
+            why = why_reply(f"finding-{number}", talk, trigger, agents["assistant"], agents["reference"], target=f"behind “{trigger}”", seed=config.seed)  # fmt: skip
+        except UnfitScorerError as fault:
+            refused.append(f"finding {number}: {fault}")
+            continue
+        if why is not None:
+            found[number] = why
+    return list(found.values()), refused
 
 
 def _name(agent: Agent) -> str:

@@ -27,13 +27,14 @@ import torch
 from PIL import Image
 
 from veracast.core.config import to_dict
-from veracast.core.errors import ConfigError, NotMeasuredError
+from veracast.core.errors import ConfigError, InputError, NotMeasuredError
 from veracast.core.files import cache_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.core.schemas.images import RETRAINED
 from veracast.data.decoded_images import decoded_images
 from veracast.data.images import FRAMES_PER_VIDEO, ImageSet
+from veracast.explain.scorer import UnfitScorerError
 from veracast.poison.adapters import AdapterConfig, LoadedEncoder, load_encoder
 from veracast.poison.attacks import Attack, plant, through_jpeg
 from veracast.poison.augment import Augmentation
@@ -55,6 +56,8 @@ from veracast.poison.find import FindConfig, PoisonFindings, find_config_for, fi
 from veracast.poison.retrained import effects_in
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.train_once import at_once, trained_once
+from veracast.recipes.audit_reasons import why_images
+from veracast.recipes.explained import tables_of
 from veracast.report.page import write_report
 from veracast.report.text import plural
 
@@ -177,7 +180,10 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
         writer.table("cluster_map", "cluster_map", cluster_map(features, found, config.seed))
         _write_list(writer, "kept", verdicts.filter(~pl.col("poisoned")))
         _write_list(writer, "removed", verdicts.filter("poisoned"))
-        _draw(images, found, writer)
+    with _timed(seconds, "explain"), progress.step("why these images"):
+        explained = _explain(images, encoder, features, found, writer, counts, config.seed)
+    with _timed(seconds, "draw"):
+        _draw(images, found, explained, writer)
     after = None
     if config.retrain and found.backdoors:
         with _timed(seconds, "retrain"):
@@ -291,8 +297,21 @@ def _write_list(writer: RunWriter, name: str, rows: pl.DataFrame) -> None:
     writer.file(name, "image_list", path, "text/plain")
 
 
-def _draw(images: ImageSet, found: PoisonFindings, writer: RunWriter) -> None:
-    """evidence/: patch-N.png with its mask as alpha; image-ROW.png and heat-ROW.png, to be laid on it, of the most suspicious. Native size."""
+def _explain(images: ImageSet, encoder: LoadedEncoder, features: np.ndarray, found: PoisonFindings, writer: RunWriter, counts: dict[str, Any], seed: int) -> list[int]:  # fmt: skip
+    """Tables of why, and the rows of the images that they speak of; an encoder that cannot be explained is said in counts."""
+    try:
+        every = why_images(images.pixels, encoder.encode, features, found, encoder=encoder.name, seed=seed)
+    except (UnfitScorerError, InputError) as fault:  # an encoder may refuse a blanked picture
+        counts["unexplained"] = str(fault)
+        return []
+    for kind, frame in tables_of(every).items():
+        writer.table(kind, kind, frame)
+    return [int(one.rows["explained"][0]["video_id"].removeprefix("image-")) for one in every]
+
+
+def _draw(images: ImageSet, found: PoisonFindings, explained: list[int], writer: RunWriter) -> None:
+    """evidence/: patch-N.png with its mask as alpha; image-ROW.png and heat-ROW.png, to be laid on it, of the most suspicious; image-ROW.png of those
+    that are explained. Native size."""
     (writer.folder / "evidence").mkdir()
 
     def save(name: str, pixels: np.ndarray) -> None:
@@ -309,6 +328,10 @@ def _draw(images: ImageSet, found: PoisonFindings, writer: RunWriter) -> None:
         row = int(found.looked_at[place])
         save(f"image-{row}", np.asarray(images.pixels[row]))
         save(f"heat-{row}", heat(found.maps[place], *images.pixels.shape[1:3]))
+    drawn = {int(found.looked_at[place]) for place in suspicious(found)}
+    for row in dict.fromkeys(explained):
+        if row not in drawn:
+            save(f"image-{row}", np.asarray(images.pixels[row]))
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ from veracast.rating.raters.netgpt import Study, need_torch
 from veracast.rating.samples import add_levels, build_samples, closed_states, open_states, real_points
 from veracast.rating.scorer import video_scorer
 from veracast.recipes import rate as rate_recipe
-from veracast.recipes.reasons import Asked, Reasons, described, reasons, tables_of
+from veracast.recipes.explained import Reasons, tables_of
+from veracast.recipes.reasons import Asked, described, reasons
 from veracast.recipes.run import as_of_view
 from veracast.report.page import write_report
 

@@ -29,7 +29,8 @@ from veracast.rating.features import FEATURES
 from veracast.rating.scorer import video_scorer
 from veracast.rating.variants import GROUPED, SAYS
 from veracast.recipes.explain import rated_by
-from veracast.recipes.reasons import Reasons, reasons, tables_of
+from veracast.recipes.explained import Reasons, tables_of
+from veracast.recipes.reasons import reasons
 from veracast.report.page import write_report
 
 ATTRIBUTES = {"typical count": "mean_ln", "videos posted so far": "posted", "videos with counts": "seen"}

@@ -1,7 +1,7 @@
 """Why a video is rated as it is: the steps that `veracast run` and `veracast explain` share, from a scorer to the tables of core/schemas/explanations.
 
-    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm (of language
-              models with fewer orders, and neither another seed nor a second baseline among the checks)
+    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm (of raters that
+              read words: texts in up to eight runs of words, fewer orders, and neither another seed nor a second baseline among the checks)
     whole     also: which word acts with which frame, what-if curves, the nearest values that would change the rating, rules, the steps of the model
 
 Numbers are held against what is typical of training videos of the same platform, age and kind of state (their median; the second baseline is the
@@ -20,13 +20,12 @@ import numpy as np
 import polars as pl
 
 from veracast.core.errors import ConfigError, NotMeasuredError
-from veracast.core.schemas import ARTEFACT_SCHEMAS, conform
 from veracast.explain.exceptions import Exceptions, exceptions
 from veracast.explain.interplay import interplay, matching
 from veracast.explain.item import NOISE, Explanation, Rungs, explain_item
 from veracast.explain.numbers import shown
 from veracast.explain.perturb import Perturbed, Unit
-from veracast.explain.rationale import Claim, claims, sentence
+from veracast.explain.rationale import Claim, claims
 from veracast.explain.relevance import Pair, relevance
 from veracast.explain.rules import Rule, RuleList, rule_list
 from veracast.explain.soft_rules import SoftRules, soft_rules
@@ -37,6 +36,7 @@ from veracast.explain.whatif import counterfactuals, curve
 from veracast.rating.features import FEATURES
 from veracast.rating.scorer import LEVEL, VideoScorer
 from veracast.rating.variants import NAMES, SAYS, TEXTS, typical
+from veracast.recipes.explained import Reasons, check_rows, claim_rows, effect_rows, verdict_of
 from veracast.recipes.leaves import Refused, leaves
 
 NEAR = 100
@@ -46,10 +46,10 @@ GRID = 3
 FLOOR = 0.05
 """Effect under which nothing is said, in ln units (5 % of a count) or levels."""
 BATCH = 1024
-KINDS = ("explained", "effects", "explanation_checks", "claims", "what_ifs", "counterfactuals", "rules", "steps", "relevances", "transcripts", "leaves")  # fmt: skip
-LIGHT = Rungs(exact=5, controls=6, again=False)
-"""The cheap part of a language model, of which a content costs a pass: no other seed, no second baseline but under its sentences."""
+LIGHT = Rungs(exact=5, controls=6, searched=2, again=False)
+"""The cheap part of a rater that reads words, of which a content costs a text vector or more: no other seed, no second baseline but under its sentences."""
 _FEW, _LEAST_LIGHT = 2, 0.1  # orders, and the share of all effects that a modality must make to be taken apart
+_RUNS = 8  # of neighbouring words, that a text is cut into in the light part
 _CURVES, _POINTS = 3, 25  # numbers that get a what-if curve, and its points
 _VARIED = 6  # numbers that are varied until the rating is another
 _TRIED, _CLOSER = 16, 10  # values that each is tried at, and halvings
@@ -59,27 +59,6 @@ _CHOICES = 256  # of parts, that rules are learnt from
 _WORDS = 12  # of a text, whose interplay is looked at
 _RANGE = (0.02, 0.98)  # quantiles between which a number is varied
 _PAIRS, _PAIRED = 40, 0.01  # pairs of parts that are kept, and the share of all effects that one must make
-
-
-@dataclass(frozen=True)
-class Reasons:
-    """Rows by table (KINDS)."""
-
-    rows: Mapping[str, Sequence[Mapping[str, Any]]]
-
-    def frame(self, kind: str) -> pl.DataFrame:
-        return _frame(kind, self.rows.get(kind, ()))
-
-
-def tables_of(every: Sequence[Reasons]) -> dict[str, pl.DataFrame]:
-    """The tables of several videos, those that have rows."""
-    found = {kind: _frame(kind, [row for one in every for row in one.rows.get(kind, ())]) for kind in KINDS}
-    return {kind: frame for kind, frame in found.items() if frame.height}
-
-
-def _frame(kind: str, rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    schema = ARTEFACT_SCHEMAS[kind]
-    return conform(pl.DataFrame([{name: row.get(name) for name in schema} for row in rows], schema=schema), kind)
 
 
 @dataclass(frozen=True)
@@ -109,17 +88,17 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
     NotMeasuredError for a model that kept no training states; UnfitScorerError where the model cannot be explained.
     """
     began = time.perf_counter()
-    one = _subject(scorer)
-    light = scorer.reads_by_language and not whole
+    light = scorer.reads_words and not whole
+    one = _subject(scorer, runs=_RUNS if light else 0)
     found = explain_item(
         scorer, scorer.subject.content, one.first, unit=scorer.unit, seconds=() if light else one.second, orders=_FEW if light else orders,
-        least=_LEAST_LIGHT if light else NOISE, floor=FLOOR, rungs=LIGHT if light else Rungs(), batch=BATCH, seed=seed,
+        least=_LEAST_LIGHT if light and scorer.reads_by_language else NOISE, floor=FLOOR, rungs=LIGHT if light else Rungs(), batch=BATCH, seed=seed,
     )  # fmt: skip
     other = Perturbed(scorer.subject.content, one.second, found.perturbed.scorer)
     said = claims(found, other, floor=FLOOR, contexts=_FEW * 2 if light else 16, seed=seed)
     rows: dict[str, list[dict[str, Any]]] = {
         "effects": _effects(found, one),
-        "explanation_checks": _checks(found, one),
+        "explanation_checks": check_rows(one.id, found),
         "claims": _claims(said, one),
     }
     if whole:
@@ -140,13 +119,14 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
     sample = scorer.subject.sample
     rows["explained"] = [{
         "video_id": one.id, "rater": scorer.part.rater, "state": sample["state"][0], "rated_at": sample["at"][0], "target": scorer.target, "unit": scorer.unit,
-        "score": found.modalities.full, "base": found.modalities.base, "verdict": _verdict(found, said), "untold": list(found.failed),
+        "score": found.modalities.full, "base": found.modalities.base, "verdict": verdict_of(found, said), "untold": list(found.failed),
         "in_training": in_training, "asked": found.perturbed.scorer.asked, "seconds": time.perf_counter() - began,
     }]  # fmt: skip
     return Reasons(rows)
 
 
-def _subject(scorer: VideoScorer) -> _Subject:
+def _subject(scorer: VideoScorer, *, runs: int) -> _Subject:
+    """runs: of neighbouring words that a text is cut into; 0 = word by word."""
     reference, content = scorer.model.reference, scorer.subject.content
     if not reference.height:
         raise NotMeasuredError("the model kept no training states to say what is typical by -> train it again with this version")  # fmt: skip
@@ -162,7 +142,7 @@ def _subject(scorer: VideoScorer) -> _Subject:
     for baseline, blank, grey in ((median, "", None), (mean, "…", _GREY)):
         every: dict[str, Modality] = {
             "numbers": Numbers({words: baseline[words] for words in numbers}),
-            **{name: Words(name, blank) for name in TEXTS},
+            **{name: Words(name, blank, runs) for name in TEXTS},
             "graph": Edges(),
             "frames": Frames(GRID, GRID, None if grey is None else np.full(content["frames"].shape[1:], grey, np.uint8) if "frames" in content else None),
         }  # fmt: skip
@@ -190,44 +170,20 @@ def phrase(unit: Unit, one: _Subject) -> str:
     if unit.modality == "numbers":
         return f"{unit.name} {_own(unit, one)}, typical {_baseline(unit, one)}"
     if unit.modality in TEXTS:
-        return f"the word “{unit.name}” in the {unit.modality}"
+        return f"the word{'s' if len(unit.name.split()) > 1 else ''} “{unit.name}” in the {unit.modality}"
     if unit.modality == "graph" and unit.name.startswith(_BY):
         return f"{unit.name[: len(_BY) + _PSEUDONYM]}…"
     return unit.name
 
 
 def _effects(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
-    whole = found.modalities
-    rows: list[dict[str, Any]] = []
-    for k, name in enumerate(whole.names):
-        rows.append({"video_id": one.id, "kind": "modality", "modality": name, "effect": whole.values[k], "error": 0.0, "told": True})  # fmt: skip
-    for i, name in enumerate(whole.names):
-        for j in range(i + 1, len(whole.names)):
-            rows.append({"video_id": one.id, "kind": "pair", "modality": name, "other": whole.names[j], "effect": whole.pairs[i, j], "error": 0.0, "told": True})  # fmt: skip
-    for name, parts in found.parts.items():
-        told = set(found.told(name))
-        for k in parts.ranked():
-            unit = parts.units[k]
-            rows.append({
-                "video_id": one.id, "kind": "part", "modality": name, "unit": unit.name, "place": k + 1, "value": _own(unit, one), "baseline": _baseline(unit, one),
-                "effect": parts.shapley[k], "without": parts.without[k], "alone": parts.alone[k], "error": parts.errors[k], "told": k in told,
-            })  # fmt: skip
-    return rows
-
-
-def _checks(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
-    return [{"video_id": one.id, "name": c.name, "modality": c.modality, "passed": c.passed, "value": c.value, "words": c.words} for c in found.checks]  # fmt: skip
+    return effect_rows(one.id, found, value=lambda unit: _own(unit, one), baseline=lambda unit: _baseline(unit, one))
 
 
 def _claims(said: Sequence[Claim], one: _Subject) -> list[dict[str, Any]]:
     subject = "the level" if one.scorer.target == LEVEL else "the forecast"
-    return [
-        {
-            "video_id": one.id, "position": k, "modality": c.unit.modality, "unit": c.unit.name, "effect": c.effect, "checked": c.checked, "error": c.error,
-            "holds": c.holds, "sentence": sentence(c, one.scorer.unit, phrases={c.unit: phrase(c.unit, one)}, subject=subject),
-        }
-        for k, c in enumerate(said, start=1)
-    ]  # fmt: skip
+    phrases = {claim.unit: phrase(claim.unit, one) for claim in said}
+    return claim_rows(one.id, said, unit=one.scorer.unit, phrases=phrases, of=subject)
 
 
 def _relevances(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
@@ -402,12 +358,6 @@ def _condition(unit: Unit, one: _Subject, *, there: bool) -> str:
     if unit.modality == "graph":
         return phrase(unit, one) if there else f"no link that says that {phrase(unit, one)}"
     return f"{'with' if there else 'without'} {phrase(unit, one)}"
-
-
-def _verdict(found: Explanation, said: Sequence[Claim]) -> str:
-    held = sum(claim.holds for claim in said)
-    sentences = f"; {held} of {len(said)} sentences hold under another baseline" if said else ""
-    return f"{found.verdict}{sentences}"
 
 
 def described(found: Mapping[str, Any]) -> str:

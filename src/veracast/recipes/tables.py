@@ -28,7 +28,8 @@ from veracast.rating.model import Model, forecast_rows, level_rows, rate
 from veracast.rating.raters.lightgbm import FittedLightGBM
 from veracast.rating.raters.netgpt import FittedNetGPT
 from veracast.rating.scorer import video_scorer
-from veracast.recipes.reasons import reasons, tables_of
+from veracast.recipes.explained import tables_of
+from veracast.recipes.reasons import reasons
 
 if TYPE_CHECKING:
     from veracast.recipes.run import Config, Prepared

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from veracast.core.records import Finding, Record
-from veracast.report import text
+from veracast.report import explanation, text
 from veracast.report.agents import Pair, pairs, plain
 from veracast.report.poison import Fact
 from veracast.report.tables import read
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True)
 class Shown:
-    """One finding. trigger, action: None where the detector cannot tell."""
+    """One finding. trigger, action: None where the detector cannot tell; why: what makes the agent's reply behind the first trigger."""
 
     number: int
     detector: str
@@ -43,6 +43,8 @@ class Shown:
     evidence: str
     seen: Sequence[Seen]
     pairs: Sequence[Pair]
+    why: explanation.Why | None
+    checks: Sequence[explanation.Check]
 
 
 class Row(NamedTuple):
@@ -80,7 +82,7 @@ def model_audit(record: Record) -> ModelAudit:
     return ModelAudit(
         state={"findings": "findings", "ok": "clean"}.get(record.status, "not_measured"),
         facts=_facts(counts),
-        findings=[_shown(k, one, suspicions, episodes) for k, one in enumerate(record.findings, start=1)],
+        findings=[_shown(record, k, one, suspicions, episodes) for k, one in enumerate(record.findings, start=1)],
         rows=[_row(row) for row in read(record, "detections").iter_rows(named=True)],
         missing=[(what, how) for what, _, how in (one.partition(" -> ") for one in counts["missing"])],
         siblings=counts["siblings"],
@@ -111,7 +113,7 @@ def _facts(counts: Mapping[str, Any]) -> list[Fact]:
     return found
 
 
-def _shown(number: int, one: Finding, suspicions: pl.DataFrame, episodes: pl.DataFrame) -> Shown:
+def _shown(record: Record, number: int, one: Finding, suspicions: pl.DataFrame, episodes: pl.DataFrame) -> Shown:
     mine = [_seen(row) for row in suspicions.filter(pl.col("finding") == number).iter_rows(named=True)]
     first = next((seen for seen in mine if seen.action), None)
     span = one.where.get("span")
@@ -124,6 +126,8 @@ def _shown(number: int, one: Finding, suspicions: pl.DataFrame, episodes: pl.Dat
         evidence=plain(one.evidence),
         seen=mine,
         pairs=pairs(episodes.filter(pl.col("behaviour") == number)),
+        why=explanation.why(record, f"finding-{number}"),
+        checks=explanation.checks(record, f"finding-{number}"),
     )
 
 

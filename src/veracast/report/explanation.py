@@ -29,8 +29,9 @@ MODALITIES = {
     "description": "Description",
     "graph": "Links",
     "frames": "Frames",
+    "prompt": "Words that it is told",
 }
-_TEXTS = ("title", "description")
+_TEXTS = ("title", "description", "prompt")
 _BRANCHES = {"visual": "Visual", "textual": "Textual", "graph": "Graph", "symbol": "Symbol", "multimodal": "Multimodal"}
 _KINDS = {
     "is by": "author",
@@ -175,11 +176,14 @@ class Page:
         return [*self.curves, *([self.network] if self.network else [])]
 
 
-_CHECKS = {"complete": "Effects sum up", "deletion": "Taking parts away", "seed": "Another seed", "baseline": "Another baseline"}  # fmt: skip
+_CHECKS = {"complete": "Effects sum up", "deletion": "Taking parts away", "seed": "Another seed", "baseline": "Another baseline", "place": "Where it was found"}  # fmt: skip
 
 
-def why(record: Record, video_id: str) -> Why | None:
-    """Of one video; None where the run explained it in no checked way."""
+def why(record: Record, video_id: str, *, pictures: Sequence[str] | None = None) -> Why | None:
+    """Of one video, or whatever else the record explains by that id; None where it explained it in no checked way.
+
+    pictures: data URIs of its frames; None = the record's files of kind `frame`.
+    """
     mine = {
         kind: read(record, kind).filter(pl.col("video_id") == video_id) for kind in ("explained", "effects", "claims")
     }
@@ -201,8 +205,13 @@ def why(record: Record, video_id: str) -> Why | None:
         said=said,
         unsaid=claims.height - len(said),
         modalities=[Bar(MODALITIES.get(row["modality"], row["modality"]), "", amount(row["effect"], unit), row["effect"] > 0, abs(row["effect"]) / largest) for row in whole.iter_rows(named=True)],
-        parts=[_part(record, str(row["modality"]), float(row["effect"]), effects, unit) for row in whole.iter_rows(named=True)],
+        parts=[_part(str(row["modality"]), float(row["effect"]), effects, unit, _frames(record) if pictures is None else pictures) for row in whole.iter_rows(named=True)],
     )  # fmt: skip
+
+
+def checks(record: Record, video_id: str) -> list[Check]:
+    """What an explanation was put to."""
+    return [_check(row) for row in read(record, "explanation_checks").filter(pl.col("video_id") == video_id).iter_rows(named=True)]  # fmt: skip
 
 
 def page(record: Record) -> Page:
@@ -226,7 +235,7 @@ def page(record: Record) -> Page:
         steps=_table(read(record, "steps").sort("position"), ("Step", "Given", "Got"), ("step", "given", "got"), 3),
         relevance=_relevance(read(record, "relevances"), head["unit"]),
         network=_links(read(record, "effects"), head["unit"]),
-        checks=[_check(row) for row in read(record, "explanation_checks").iter_rows(named=True)],
+        checks=checks(record, video_id),
         leaves=[_leaf(row) for row in read(record, "leaves").iter_rows(named=True)],
     )  # fmt: skip
 
@@ -245,7 +254,7 @@ def _factor(effect: float) -> str:
     return f"x {factor:.2f}" if 0.1 <= factor < 2 else f"x {factor:,.0f}" if factor >= 10 else f"x {factor:.2g}"
 
 
-def _part(record: Record, modality: str, effect: float, effects: pl.DataFrame, unit: str) -> Part:
+def _part(modality: str, effect: float, effects: pl.DataFrame, unit: str, pictures: Sequence[str]) -> Part:
     every = effects.filter((pl.col("kind") == "part") & (pl.col("modality") == modality))
     told = every.filter("told").sort(pl.col("effect").abs(), descending=True)
     largest = float(told["effect"].abs().max() or 0.0) or 1.0  # type: ignore[arg-type]
@@ -262,7 +271,7 @@ def _part(record: Record, modality: str, effect: float, effects: pl.DataFrame, u
         effect=amount(effect, unit),
         bars=[_bar(row, unit, largest) for row in shown.head(MOST_PARTS).iter_rows(named=True)] if not is_frames else [],
         words=[Word(_word(row["unit"]), amount(row["effect"], unit), row["effect"] > 0, abs(row["effect"]) / largest) for row in told.sort("place").iter_rows(named=True)] if is_text else [],
-        pictures=_pictures(record, told, unit, largest) if is_frames else [],
+        pictures=_pictures(pictures, told, unit, largest) if is_frames else [],
         table=Table(("Part", "Value", "Typical", f"Effect, {unit}", "±", "Taken away", "Alone"), rows, text_columns=3),
         untold=every.height - told.height,
         why=reason,
@@ -296,25 +305,26 @@ def _row(row: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _pictures(record: Record, told: pl.DataFrame, unit: str, largest: float) -> list[Picture]:
+def _frames(record: Record) -> list[str]:
+    """Frames that the record kept, as data URIs."""
     files = [artefact for artefact in record.artefacts if artefact.kind == "frame"]
+    bodies = [(one.media_type, (Path(record.run) / one.path).read_bytes()) for one in files]
+    return [f"data:{kind};base64,{base64.b64encode(body).decode()}" for kind, body in bodies]
+
+
+def _pictures(sources: Sequence[str], told: pl.DataFrame, unit: str, largest: float) -> list[Picture]:
     found = []
-    for number, artefact in enumerate(files, start=1):
+    for number, source in enumerate(sources, start=1):
         mine = told.filter(
             pl.col("unit").str.starts_with(f"frame {number},") | (pl.col("unit") == f"frame {number}")
         ).sort("place")
         if mine.is_empty():
             continue
-        body = (Path(record.run) / artefact.path).read_bytes()
         cells = [
             Cell(row["unit"], amount(row["effect"], unit), row["effect"] > 0, abs(row["effect"]) / largest)
             for row in mine.iter_rows(named=True)
         ]
-        found.append(
-            Picture(
-                f"data:image/jpeg;base64,{base64.b64encode(body).decode()}", round(math.sqrt(len(cells))) or 1, cells
-            )
-        )
+        found.append(Picture(source, round(math.sqrt(len(cells))) or 1, cells))
     return found
 
 

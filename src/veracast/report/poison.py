@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import polars as pl
 
 from veracast.core.records import Record
-from veracast.report import charts, text
+from veracast.report import charts, explanation, text
 from veracast.report.charts import Chart, Table
 from veracast.report.tables import read
 from veracast.report.text import Cut
@@ -111,6 +111,15 @@ class BeforeAfter(NamedTuple):
     verdict: str
 
 
+class WhyImage(NamedTuple):
+    """Why an image counts as one with the patch: name of its file."""
+
+    name: Cut | None
+    patch: str
+    why: explanation.Why
+    checks: Sequence[explanation.Check]
+
+
 @dataclass(frozen=True)
 class Audit:
     """Everything on the page beside heading and provenance. located: images with a heat map, most suspicious first."""
@@ -126,6 +135,8 @@ class Audit:
     clusters: Chart | None
     curve: Chart | None
     retrained: Sequence[BeforeAfter]
+    whys: Sequence[WhyImage]
+    unexplained: str | None
     rejects: Sequence[tuple[str, str]]
     rejected: Sequence[tuple[Cut | None, str, str]]
     n_rejected: int
@@ -158,6 +169,8 @@ def audit(record: Record) -> Audit:
         likeness=_likeness(verdicts, patches),
         clusters=_clusters(record, verdicts),
         curve=_curve(read(record, "encoder_curve")),
+        whys=_whys(record, verdicts, pictures),
+        unexplained=record.counts.get("unexplained"),
         retrained=[_before_after(item) for item in read(record, "retrained").sort("patch").iter_rows(named=True)],
         rejects=list(_by_reason(rejects)),
         rejected=[(_name(r["record"] or r["file"]), text.clean(r["reason"] or ""), text.clean(r["detail"] or "")) for r in rejects.head(MOST_NAMES).iter_rows(named=True)],
@@ -169,6 +182,19 @@ def audit(record: Record) -> Audit:
 def _rank() -> pl.Expr:
     """Poisoned first, then what holds an overlay, then the rest."""
     return pl.when(pl.col("poisoned")).then(0).when(pl.col("patch").is_not_null()).then(1).otherwise(2)
+
+
+def _whys(record: Record, verdicts: pl.DataFrame, pictures: Mapping[tuple[str, int], Picture]) -> list[WhyImage]:
+    """Of the images that the audit explained (recipes/audit_reasons.py)."""
+    found = []
+    for row in read(record, "explained").iter_rows(named=True):
+        number = int(row["video_id"].removeprefix("image-"))
+        picture = pictures.get(("image", number))
+        why = explanation.why(record, row["video_id"], pictures=[picture.uri] if picture else [])
+        name = verdicts.filter(pl.col("row") == number)["name"]
+        if why is not None:
+            found.append(WhyImage(text.cut(name[0] if len(name) else None), row["target"], why, explanation.checks(record, row["video_id"])))  # fmt: skip
+    return found
 
 
 def _state(record: Record, patches: pl.DataFrame) -> str:
