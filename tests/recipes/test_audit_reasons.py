@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from veracast.core.trajectories import Turn
 from veracast.explain.scorer import UnfitScorerError
@@ -73,6 +74,38 @@ def test_an_encoder_that_says_another_thing_each_time_is_not_explained() -> None
     images, rng = pictures(), np.random.default_rng(1)
     with pytest.raises(UnfitScorerError):
         why_images(images, lambda x: rng.normal(size=(len(x), 3)), encode(images), found(BOX), encoder="toy", seed=0)
+
+
+class Network(torch.nn.Module):
+    """The same encoder as `encode`, differentiable."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        left, top, width, height = BOX
+        white = images[:, :, top : top + height, left : left + width].mean(dim=(1, 2, 3))
+        corner = images[:, :, :4, :4].mean(dim=(1, 2, 3))
+        return torch.stack([3 * white, corner, torch.ones_like(white)], dim=1)
+
+
+def gradients(box: tuple[int, int, int, int], network: torch.nn.Module | None) -> dict[str, Any]:
+    images = pictures()
+    one = why_images(images, encode, encode(images), found(box), encoder="toy", seed=0, network=network)[0]
+    return next(dict(row) for row in one.rows["explanation_checks"] if row["name"] == "gradients")
+
+
+def test_gradients_point_at_the_patch_and_at_no_other_place() -> None:
+    right, wrong = gradients(BOX, Network()), gradients((0, 12, 4, 4), Network())
+    assert right["passed"] is True and right["value"] > 0.95
+    assert wrong["passed"] is False and wrong["value"] < 0.05
+
+
+def test_gradients_of_another_reading_or_of_none_are_not_told() -> None:
+    class Other(Network):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return super().forward(images * 2 - 1)
+
+    other, none = gradients(BOX, Other()), gradients(BOX, None)
+    assert other["passed"] is None and "another scale" in other["words"]
+    assert none["passed"] is None and none["words"] == "the encoder gives no gradients"
 
 
 @pytest.mark.parametrize(

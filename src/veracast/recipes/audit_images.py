@@ -300,7 +300,9 @@ def _write_list(writer: RunWriter, name: str, rows: pl.DataFrame) -> None:
 def _explain(images: ImageSet, encoder: LoadedEncoder, features: np.ndarray, found: PoisonFindings, writer: RunWriter, counts: dict[str, Any], seed: int) -> list[int]:  # fmt: skip
     """Tables of why, and the rows of the images that they speak of; an encoder that cannot be explained is said in counts."""
     try:
-        every = why_images(images.pixels, encoder.encode, features, found, encoder=encoder.name, seed=seed)
+        every = why_images(
+            images.pixels, encoder.encode, features, found, encoder=encoder.name, seed=seed, network=encoder.network
+        )
     except (UnfitScorerError, InputError) as fault:  # an encoder may refuse a blanked picture
         counts["unexplained"] = str(fault)
         return []

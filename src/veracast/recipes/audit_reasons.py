@@ -10,20 +10,25 @@ must lie there.
 
 from __future__ import annotations
 
+import importlib.util
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float, UInt8
+from torch import nn
 
 from veracast.agents.detect.words import told, with_text
 from veracast.agents.language_agent import LanguageAgent
 from veracast.core.trajectories import Turn
+from veracast.explain.gradients import cells_of, integrated_gradients
 from veracast.explain.item import Explanation, Rungs, explain_item
 from veracast.explain.perturb import Perturbed, Unit
 from veracast.explain.rationale import claims
+from veracast.explain.scorer import UnfitScorerError
 from veracast.explain.units import Frames, Modality, Words
 from veracast.poison.find import PoisonFindings
 from veracast.poison.masking import unit
@@ -31,21 +36,23 @@ from veracast.recipes.explained import Reasons, check_rows, claim_rows, effect_r
 
 IMAGES = 2
 """Of each patch that are explained, those most like it."""
-PLACE = "place"
-"""The check that what counts most lies where the audit found the patch or the trigger."""
+PLACE, GRADIENTS = "place", "gradients"
+"""Checks that what counts most lies where the audit found the patch or the trigger: by taking parts away, and by gradients."""
 COSINE, NATS = "cosine", "nats"
 _MEAN_OF = 500  # images
 _FULL_PX = 64  # edge of images up to which encoding is cheap enough for fine cells and the whole ladder
 _FINE, _COARSE = 8, 4  # cells a side
 _LIGHT = Rungs(exact=5, controls=6, searched=2, again=False)
+_SAME = 1e-3  # cosines of one picture, by the encoder and by its network
 _AROUND = 24  # words on each side of a trigger that are parts; the rest of a long turn stays as it is
 _FLOORS = {COSINE: 0.01, NATS: 0.2}  # effects under which nothing is said
 
 Encode = Callable[[UInt8[np.ndarray, "n h w 3"]], Float[np.ndarray, "n dims"]]
 
 
-def why_images(pixels: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dims"], found: PoisonFindings, *, encoder: str, seed: int) -> list[Reasons]:  # fmt: skip
-    """Of the images most like each backdoor patch, ids `image-ROW`; features: of all images.
+def why_images(pixels: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: Float[np.ndarray, "n dims"], found: PoisonFindings, *, encoder: str, seed: int, network: nn.Module | None = None) -> list[Reasons]:  # fmt: skip
+    """Of the images most like each backdoor patch, ids `image-ROW`; features: of all images; network: of the encoder, where it is one of torch that
+    reads pixels in [0, 1]: its gradients are asked as well, by another way than blanking.
 
     UnfitScorerError for an encoder that does not give an image the same vector twice.
     """
@@ -69,12 +76,38 @@ def why_images(pixels: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: F
                 for name, spot in zip(grid.units(picture), grid.places(picture), strict=True)
                 if _meet(spot.box, (left, top, left + width, top + height))
             }
-            every.append(_reasons(
+            one_why = _reasons(
                 f"image-{row}", nearness, {"frames": picture}, grid, Frames(cells, cells, usual), inside, scale=COSINE, cheap=cheap,
                 phrase=partial(_cell, inside=inside),
                 of=f"the likeness to the other images with patch {number}", by=encoder, target=f"patch {number}", where="the patch", seed=seed,
-            ))  # fmt: skip
+            )  # fmt: skip
+            by_gradients = _by_gradients(network, picture, usual, centre, float(nearness([{"frames": picture}])[0]), grid, inside)  # fmt: skip
+            checks = [*one_why.rows["explanation_checks"], {"video_id": f"image-{row}", "modality": "frames", **by_gradients}]  # fmt: skip
+            every.append(Reasons({**one_why.rows, "explanation_checks": checks}))
     return every
+
+
+def _by_gradients(network: nn.Module | None, picture: np.ndarray, usual: np.ndarray, centre: np.ndarray, score: float, grid: Frames, inside: set[str]) -> dict[str, Any]:  # fmt: skip
+    """The check that integrated gradients (explain/gradients.py) from the usual picture point at the same place."""
+    head = {"name": GRADIENTS, "passed": None, "value": None}
+    if network is None:
+        return {**head, "words": "the encoder gives no gradients"}
+    if importlib.util.find_spec("captum") is None:
+        return {**head, "words": "integrated gradients need captum: pip install 'veracast[explain]'"}
+    toward = torch.from_numpy(np.asarray(centre, dtype=np.float32))
+
+    def nearness(images: torch.Tensor) -> torch.Tensor:
+        features = network((images[:, 0] / 255).permute(0, 3, 1, 2).float())
+        return torch.nn.functional.normalize(features) @ toward
+
+    try:
+        found = integrated_gradients(nearness, picture, usual[None])
+    except UnfitScorerError as fault:
+        return {**head, "words": str(fault)}
+    if abs(found.full - score) > _SAME:
+        return {**head, "words": "the encoder reads pixels in another scale than its network does by itself"}
+    names, effects = grid.units(picture), found.grouped(cells_of(picture.shape, grid.rows, grid.columns), grid.rows * grid.columns)  # fmt: skip
+    return {**head, **_share_at(dict(zip(names, effects.tolist(), strict=True)), inside, "the patch, by integrated gradients")}  # fmt: skip
 
 
 def why_reply(name: str, turns: Sequence[Turn], trigger: str, agent: LanguageAgent, base: LanguageAgent, *, target: str, seed: int) -> Reasons | None:  # fmt: skip
@@ -156,9 +189,16 @@ def _placed(subject: str, found: Explanation, modality: str, inside: set[str], w
     raising = {name: effect for name, effect in effects.items() if effect > 0}
     if not raising:
         return {**head, "passed": None, "value": None, "words": f"no part that may be told raises the score, at {where} or elsewhere"}  # fmt: skip
+    return {**head, **_share_at(raising, inside, where)}
+
+
+def _share_at(effects: Mapping[str, float], inside: set[str], where: str) -> dict[str, Any]:
+    """Of what raises the score, the share of parts that lie there, and whether the largest does."""
+    raising = {name: effect for name, effect in effects.items() if effect > 0}
     share = sum(effect for name, effect in raising.items() if name in inside) / sum(raising.values())
     top = max(raising, key=raising.__getitem__)
-    return {**head, "passed": top in inside, "value": share, "words": f"{share:.0%} of what raises the score lies at {where}, the largest part {'among it' if top in inside else 'elsewhere'}"}  # fmt: skip
+    words = f"{share:.0%} of what raises the score lies at {where}, the largest part {'among it' if top in inside else 'elsewhere'}"
+    return {"passed": top in inside, "value": share, "words": words}
 
 
 def _mean_without(pixels: UInt8[np.ndarray, "n h w 3"], images: np.ndarray) -> np.ndarray:

@@ -176,7 +176,7 @@ class Page:
         return [*self.curves, *([self.network] if self.network else [])]
 
 
-_CHECKS = {"complete": "Effects sum up", "deletion": "Taking parts away", "seed": "Another seed", "baseline": "Another baseline", "place": "Where it was found"}  # fmt: skip
+_CHECKS = {"complete": "Effects sum up", "deletion": "Taking parts away", "seed": "Another seed", "baseline": "Another baseline", "place": "Where it was found", "gradients": "Gradients"}  # fmt: skip
 
 
 def why(record: Record, video_id: str, *, pictures: Sequence[str] | None = None) -> Why | None:
