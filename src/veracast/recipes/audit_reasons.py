@@ -43,6 +43,7 @@ _MEAN_OF = 500  # images
 _FULL_PX = 64  # edge of images up to which encoding is cheap enough for fine cells and the whole ladder
 _FINE, _COARSE = 8, 4  # cells a side
 _LIGHT = Rungs(exact=5, controls=6, searched=2, again=False)
+_AT = 0.45  # share of a cell, or of a patch smaller than that, from which a cell counts as one at the patch
 _SAME = 1e-3  # cosines of one picture, by the encoder and by its network
 _AROUND = 24  # words on each side of a trigger that are parts; the rest of a long turn stays as it is
 _FLOORS = {COSINE: 0.01, NATS: 0.2}  # effects under which nothing is said
@@ -71,14 +72,11 @@ def why_images(pixels: UInt8[np.ndarray, "n h w 3"], encode: Encode, features: F
             picture, cheap = np.asarray(pixels[row])[None], pixels.shape[1] <= _FULL_PX
             cells = _cells(pixels.shape[1], max(one.patch.mask.shape), _FINE if cheap else _COARSE)
             grid, usual = Frames(cells, cells), _mean_without(pixels, one.images)
-            inside = {
-                name
-                for name, spot in zip(grid.units(picture), grid.places(picture), strict=True)
-                if _meet(spot.box, (left, top, left + width, top + height))
-            }
+            shared = {name: _shared(spot.box, (left, top, left + width, top + height)) for name, spot in zip(grid.units(picture), grid.places(picture), strict=True)}  # fmt: skip
+            inside, touching = ({name for name, share in shared.items() if share > least} for least in (_AT, 0.0))
             one_why = _reasons(
                 f"image-{row}", nearness, {"frames": picture}, grid, Frames(cells, cells, usual), inside, scale=COSINE, cheap=cheap,
-                phrase=partial(_cell, inside=inside),
+                phrase=partial(_cell, inside=inside, touching=touching),
                 of=f"the likeness to the other images with patch {number}", by=encoder, target=f"patch {number}", where="the patch", seed=seed,
             )  # fmt: skip
             by_gradients = _by_gradients(network, picture, usual, centre, float(nearness([{"frames": picture}])[0]), grid, inside)  # fmt: skip
@@ -210,8 +208,9 @@ def _mean_without(pixels: UInt8[np.ndarray, "n h w 3"], images: np.ndarray) -> n
     return np.asarray(np.rint(np.mean([pixels[row] for row in chosen], axis=0)), dtype=np.uint8)
 
 
-def _cell(part: Unit, inside: set[str]) -> str:
-    return f"{part.name.partition(', ')[2]}, {'at' if part.name in inside else 'away from'} the patch"
+def _cell(part: Unit, inside: set[str], touching: set[str]) -> str:
+    where = "at" if part.name in inside else "at the edge of" if part.name in touching else "away from"
+    return f"{part.name.partition(', ')[2]}, {where} the patch"
 
 
 def _cells(edge_px: int, patch_px: int, most: int) -> int:
@@ -219,11 +218,7 @@ def _cells(edge_px: int, patch_px: int, most: int) -> int:
     return int(np.clip(round(2 * edge_px / max(1, patch_px)), _COARSE, most))
 
 
-def _meet(cell: tuple[int, int, int, int], patch: tuple[int, int, int, int]) -> bool:
-    """Whether two boxes (left, top, right, bottom) share half of the cell, or a quarter of the patch."""
+def _shared(cell: tuple[int, int, int, int], patch: tuple[int, int, int, int]) -> float:
+    """Area that two boxes (left, top, right, bottom) share, of the smaller one's."""
     width, height = (max(0, min(cell[k + 2], patch[k + 2]) - max(cell[k], patch[k])) for k in (0, 1))
-    return 2 * width * height >= _area(cell) or 4 * width * height >= _area(patch)
-
-
-def _area(box: tuple[int, int, int, int]) -> int:
-    return (box[2] - box[0]) * (box[3] - box[1])
+    return width * height / min((box[2] - box[0]) * (box[3] - box[1]) for box in (cell, patch))
