@@ -7,6 +7,7 @@ BIN := $(VENV)/bin
 
 demo: $(VENV)/.installed
 	$(BIN)/veracast demo
+	@echo "To go on: source $(BIN)/activate, then veracast --help"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -15,8 +16,8 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests benchmarks examples docs
-	$(BIN)/ruff format --check src tests benchmarks examples docs
+	$(BIN)/ruff check src tests benchmarks examples docs/*.py docs/reference/*.py
+	$(BIN)/ruff format --check src tests benchmarks examples docs/*.py docs/reference/*.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_ladder.py tests/test_mirror.py
 
@@ -33,10 +34,12 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV): a minute or two, nothing is printed meanwhile"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV) with all extras: several minutes, nothing is printed meanwhile"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 

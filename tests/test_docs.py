@@ -6,7 +6,7 @@ Blocks of a page run in its own order in one folder:
     ```console                   after each `$ ` the output that is expected; `...` stands for anything
     ```python                    a ```text block below it is what it prints, with `...` likewise
     ```csv title="NAME"          (json, jsonl, toml) the file that the reader is to write
-    title="not run here: WHY"    is counted, and runs nowhere
+    title="not run in the tests: WHY"    is counted, and runs nowhere
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,9 @@ from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import pytest
+import typer
+
+from veracast.cli.main import app
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -33,7 +37,7 @@ SLOW = ("quickstart.md", "guides/rate-your-export.md", "guides/read-an-explanati
 NOT_RUN = {"quickstart.md": 4, "guides/audit-images.md": 1, "guides/audit-agent.md": 2, "guides/ci-gate.md": 2}
 """How many blocks of a page run nowhere; a block more must be counted here."""
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
-SKIPPED = "not run here"
+SKIPPED = "not run in the tests"
 ANYTHING = "..."
 
 
@@ -193,6 +197,43 @@ def test_the_reference_says_what_stands_beside_keys_and_columns() -> None:
         ("errors.md", "| `NotMeasuredError` | 4 | What was asked for could not be measured on this input. |"),
     ):  # fmt: skip
         assert line in pages[name]
+
+
+def commands(text: str) -> list[str]:
+    """Whole command lines of a page, in blocks and between backticks; without comments and redirections.
+
+    Options of the program itself (`veracast --install-completion`) are left out: they act while they are parsed.
+    """
+    fenced = re.findall(r"^```[^\n]*\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    inline = re.findall(r"`(veracast [^`]+)`", re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE))
+    lines = [part for block in fenced for line in block.splitlines() for part in re.split(r"\s#|·", line)]
+    typed = [line.strip().removeprefix("$ ").split(" | ")[0].removesuffix("|| code=$?").strip() for line in (*lines, *inline)]  # fmt: skip
+    whole = [re.split(r"\s\d?[<>]", line)[0] for line in typed if re.match(r"veracast [a-z]", line)]
+    return [line for line in whole if not re.search(r"\.\.\.|<|aud$", line)]
+
+
+PAGES = [ROOT / "README.md", *(path for path in sorted(DOCS.rglob("*.md")) if path.name != "log.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_command_of_a_page_is_one_that_the_program_takes(page: Path) -> None:
+    for line in commands(page.read_text(encoding="utf-8")):
+        words, command = shlex.split(line)[1:], typer.main.get_command(app)
+        path = ["veracast"]
+        while words and hasattr(command, "commands") and not words[0].startswith("-"):
+            assert words[0] in command.commands, line
+            path.append(words[0])
+            command = command.commands[words.pop(0)]
+        if words:
+            command.make_context(" ".join(path), words)  # parses as the program would, runs nothing
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    assert commands("`veracast run a.csv` · x\n```bash\nveracast rate b > c  # why\n$ veracast doctor\n```\n`veracast`") == ["veracast rate b", "veracast doctor", "veracast run a.csv"]  # fmt: skip
+    run = typer.main.get_command(app).commands["run"]  # type: ignore[attr-defined]
+    for wrong in (["--horizon", "3"], ["a.csv", "--horizon-days", "soon"], []):
+        with pytest.raises(Exception, match=r"No such option|valid (float|number)|Missing (argument|parameter)"):
+            run.make_context("veracast run", wrong)
 
 
 class Links(HTMLParser):
