@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow check bench clean
+.PHONY: demo test test-slow check docs bench clean
 
 demo: $(VENV)/.installed
 	$(BIN)/veracast demo
+	@echo "To go on: source $(BIN)/activate, then veracast --help"
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
@@ -15,10 +16,14 @@ test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/.installed-dev
-	$(BIN)/ruff check src tests benchmarks examples
-	$(BIN)/ruff format --check src tests benchmarks examples
+	$(BIN)/ruff check src tests benchmarks examples docs/*.py docs/reference/*.py
+	$(BIN)/ruff format --check src tests benchmarks examples docs/*.py docs/reference/*.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_ladder.py tests/test_mirror.py
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/reference/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/ingest.py
@@ -29,12 +34,14 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV): a minute or two, nothing is printed meanwhile"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/bin/python pyproject.toml
+	@echo "Installing into $(VENV) with all extras: several minutes, nothing is printed meanwhile"
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,18 +85,29 @@ def test_runs_are_listed_for_people_and_machines(tmp_path: Path) -> None:
     assert lines == [f"{tmp_path}/{n}  run  ok  verdict {n}" for n in ("a", "b")]
 
 
-def test_the_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib import metadata
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [("veracast aud", {"audit"}), ("veracast audit agent-", {"agent-data", "agent-model"}), ("veracast audit images --enc", {"--encoder"})],
+)  # fmt: skip
+def test_the_shell_completes_commands_and_options(typed: str, offered: set[str]) -> None:
+    asked = {"_VERACAST_COMPLETE": "complete_bash", "COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-m", "veracast"], env=os.environ | asked, capture_output=True, text=True, check=True
+    )
+    assert set(done.stdout.split()) == offered
 
-    known = metadata.version
 
-    def version(name: str) -> str:
-        if name == "av":
-            raise metadata.PackageNotFoundError(name)
-        return known(name)
-
-    monkeypatch.setattr(metadata, "version", version)
-    found = json.loads(RUNNER.invoke(app, ["doctor", "--json"]).stdout)
-    assert found["versions"]["av"] is None
-    assert found["versions"]["polars"] == known("polars")
-    assert "av missing: needed for --media with video files" in RUNNER.invoke(app, ["doctor"]).stdout
+def test_the_completion_that_is_shown_works_in_a_shell(tmp_path: Path) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("needs bash")
+    program = tmp_path / "veracast"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m veracast "$@"\n')
+    program.chmod(0o755)
+    shown = tmp_path / "completion.sh"
+    script = (
+        f'"{program}" --show-completion bash > "{shown}" && . "{shown}" && COMP_WORDS=(veracast ben) && COMP_CWORD=1 '
+        f'&& _veracast_completion "{program}" && echo "${{COMPREPLY[@]}}"'
+    )
+    done = subprocess.run([bash, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["bench"]

