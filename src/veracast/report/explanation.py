@@ -180,9 +180,7 @@ _CHECKS = {"complete": "Effects sum up", "deletion": "Taking parts away", "seed"
 
 def why(record: Record, video_id: str) -> Why | None:
     """Of one video; None where the run explained it in no checked way."""
-    mine = {
-        kind: read(record, kind).filter(pl.col("video_id") == video_id) for kind in ("explained", "effects", "claims")
-    }
+    mine = {kind: read(record, kind, video_id=video_id) for kind in ("explained", "effects", "claims")}
     if mine["explained"].is_empty():
         return None
     head = mine["explained"].row(0, named=True)
@@ -364,7 +362,6 @@ def _curves(frame: pl.DataFrame, head: Mapping[str, Any]) -> list[Chart]:
                 id,
                 f"If “{text.clean(name)}” were another",
                 caption,
-                charts.draw(spec, id),
                 spec,
                 Table((text.sentence(text.clean(name)), head["unit"], ""), cells),
             )
@@ -386,7 +383,7 @@ def _links(effects: pl.DataFrame, unit: str) -> Chart | None:
         (f"{k} {text.clean(row['unit'])}", text.decimal(row["effect"], digits=3))
         for k, row in enumerate(told.iter_rows(named=True), start=1)
     ]
-    return Chart("links", "What the video is linked to, and what each link adds", f"n = {text.plural(told.height, 'link')}; the wider a line, the more it does.", charts.draw(spec, "links"), spec, Table(("Link", f"Effect, {unit}"), cells))  # fmt: skip
+    return Chart("links", "What the video is linked to, and what each link adds", f"n = {text.plural(told.height, 'link')}; the wider a line, the more it does.", spec, Table(("Link", f"Effect, {unit}"), cells))  # fmt: skip
 
 
 def _rules(frame: pl.DataFrame) -> list[Ruled]:
