@@ -26,7 +26,12 @@ def serve(
 
     Keys for --set: limits.upload_bytes, limits.queue, limits.job_s and the others of docs/web.md. Needs pip install 'veracast[web]'.
     """
+    import os
     from importlib.util import find_spec
+
+    # pages read small tables: handing each to a pool of threads costs more than it saves; jobs have what they had
+    if "POLARS_MAX_THREADS" not in os.environ:
+        os.environ |= {"POLARS_MAX_THREADS": "1", "VERACAST_SERVES": "1"}
 
     from veracast.core.config import load_config
     from veracast.core.errors import ConfigError, UserError

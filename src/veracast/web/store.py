@@ -44,10 +44,6 @@ class _Counts(msgspec.Struct):
     open: Any = None
 
 
-class _Config(msgspec.Struct):
-    model: Any = None
-
-
 class _Head(msgspec.Struct):
     kind: str
     status: str
@@ -56,13 +52,13 @@ class _Head(msgspec.Struct):
     ended_at: str
     schema_version: int
     counts: _Counts = msgspec.field(default_factory=_Counts)
-    config: _Config = msgspec.field(default_factory=_Config)
     inputs: list[dict[str, Any]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a list shows of a run. digest: sha256 of its record.json; cites: of its inputs; video_id, title: of what it explains; open: videos."""
+    """What a list shows of a run. digest: sha256 of its record.json; cites: of its inputs; video_id, title: of what it explains; open: videos.
+    model: sha256 of the head of the model that it kept."""
 
     id: str
     folder: Path
@@ -115,7 +111,7 @@ class Store:
                 known |= {name: (found[name], self._read(name, found[name][1])) for name in changed}
                 self._known = known
                 entries = [entry for _, entry in known.values() if isinstance(entry, Entry)]
-                self._sorted = sorted(entries, key=lambda entry: (entry.started_at, entry.id), reverse=True)
+                self._sorted = sorted(entries, key=_newest, reverse=True)
                 citing: dict[str, list[Entry]] = {}
                 for entry in self._sorted:
                     for digest in entry.cites:
@@ -154,9 +150,8 @@ class Store:
     def citing(self, entry: Entry) -> list[Entry]:
         """Records that name this one among their inputs, or vouch for its model; newest first."""
         self.refresh()
-        models = {str(entry.folder), str(entry.folder / "model"), str(entry.folder.resolve()), str(entry.folder.resolve() / "model")}  # fmt: skip
-        cards = [one for one in self._sorted if one.kind == "card" and one.model in models]
-        return [*self._citing.get(entry.digest, []), *cards]
+        of_model = self._citing.get(entry.model, []) if entry.model else []
+        return sorted({*self._citing.get(entry.digest, []), *of_model} - {entry}, key=_newest, reverse=True)
 
     def cited(self, digests: frozenset[str]) -> list[Entry]:
         """Records whose own digest is one of these."""
@@ -234,9 +229,20 @@ class Store:
             video_id=counts.video_id if isinstance(counts.video_id, str) else None,
             title=title,
             open=counts.open if isinstance(counts.open, int) else None,
-            model=head.config.model if isinstance(head.config.model, str) else None,
+            model=_digest(folder / "model" / "model.json"),
             words=" ".join((name, head.kind, head.verdict, title or "")).lower(),
         )
+
+
+def _newest(entry: Entry) -> tuple[str, str]:
+    return entry.started_at, entry.id
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return None
 
 
 _DECODER = msgspec.json.Decoder(_Head)
