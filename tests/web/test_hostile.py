@@ -84,6 +84,8 @@ HOSTILE: dict[str, tuple[int, Callable[[TestClient], Response]]] = {
     "address without end": (414, get("/?q=" + "x" * 3_000)),
     "page that is no number": (422, get("/?page=1;drop")),
     "chart of nothing": (404, get(f"/runs/r/chart.svg?chart={EVIL}")),
+    "headers without end": (431, get("/", x="x" * 20_000)),
+    "too many headers": (431, lambda client: client.get("/", headers={f"x-{k}": "x" for k in range(120)})),
     # methods
     "DELETE": (405, lambda client: client.delete("/runs/r/")),
     "PUT": (405, lambda client: client.put("/upload", content=b"x")),

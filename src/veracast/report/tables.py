@@ -146,9 +146,7 @@ def names_of(record: Record) -> Names:
 def portfolio(record: Record) -> Portfolio:
     """Open videos sorted by P(level >= k), then expected level, then forecast, then id."""
     names = names_of(record)
-    joined = _open(record, names)
-    order = ["p_alert", "level_expected", "point", "video_id"]
-    joined = joined.sort(order, descending=[True, True, True, False], nulls_last=True)
+    joined = ranked(record)
     shown = joined.head(MOST_ROWS).iter_rows(named=True)
     return Portfolio(
         rows=[_row(rank, item, names) for rank, item in enumerate(shown, start=1)],
@@ -157,6 +155,12 @@ def portfolio(record: Record) -> Portfolio:
         has_forecasts=joined["point"].is_not_null().any(),
         names=names,
     )
+
+
+def ranked(record: Record) -> pl.DataFrame:
+    """Open videos in the order of the portfolio: columns of ratings, and `indicator`, `now`, `point`, `low_80`, `high_80` of the forecast shown."""
+    order = ["p_alert", "level_expected", "point", "video_id"]
+    return _open(record, names_of(record)).sort(order, descending=[True, True, True, False], nulls_last=True)
 
 
 def one(record: Record, video_id: str) -> Explained | None:

@@ -16,11 +16,11 @@ from veracast.core.errors import UserError
 from veracast.core.records import Record, to_json
 from veracast.recipes import catalogue as catalogue_recipe
 from veracast.recipes.compare import differences
-from veracast.report.tables import names_of, read
+from veracast.report.tables import names_of, ranked, read
 from veracast.web import actions
 from veracast.web.job_files import Job, steps
 from veracast.web.pages import whole_scores
-from veracast.web.refusals import PROBLEM, Refusal
+from veracast.web.refusals import PROBLEM, Refusal, not_found
 from veracast.web.site import Site, one_of, run_url, site_of
 from veracast.web.store import Entry
 
@@ -30,9 +30,8 @@ Number = Annotated[int, Query(ge=1, le=999_999)]
 Rows = Annotated[int, Query(ge=1, le=1_000)]
 _COLUMNS = [
     "video_id", "title", "platform", "topic", "url", "state", "rated_at", "age_h", "level_expected", "level_floor", "level_probs", "p_alert",
-    "level_set_by", "out_of_distribution",
+    "level_set_by", "out_of_distribution", "indicator", "now", "point", "low_80", "high_80",
 ]  # fmt: skip
-_FORECAST = ["now", "point", "low_50", "high_50", "low_80", "high_80", "low_90", "high_90"]
 
 
 class Problem(BaseModel):
@@ -152,7 +151,7 @@ async def run(request: Request, id: Id) -> Response:
 
 @router.get("/runs/{id}/videos", tags=["runs"])
 async def videos(request: Request, id: Id, q: Words = "", page: Number = 1, rows: Rows = 50) -> Videos:
-    """Open videos of a run whose id, title, platform or topic holds all words of q, with the forecast of the main counter."""
+    """Open videos of a run whose id, title, platform or topic holds all words of q, with the forecast that the portfolio shows."""
     site = site_of(request)
     return await to_thread.run_sync(functools.partial(_videos, site, id, q, page, rows))
 
@@ -265,23 +264,18 @@ def _state(site: Site, job: Job) -> JobState:
 def _videos(site: Site, id: str, words: str, page: int, rows: int) -> Videos:
     record = site.store.record(site.store.get(id))
     names = names_of(record)
-    frame = read(record, "ratings").filter(pl.col("role") == "open").select(_COLUMNS)
+    frame = ranked(record).select(_COLUMNS)
     for word in words.lower().split():
         said = pl.concat_str(
             [pl.col(c).fill_null("") for c in ("video_id", "title", "platform", "topic")], separator=" "
         )
         frame = frame.filter(said.str.to_lowercase().str.contains(word, literal=True))
-    forecasts = read(record, "forecasts").filter((pl.col("role") == "open") & (pl.col("indicator") == names.indicator))
-    frame = frame.join(forecasts.select("video_id", *_FORECAST).unique("video_id", keep="first"), on="video_id", how="left")  # fmt: skip
-    frame = frame.sort("p_alert", "level_expected", "point", "video_id", descending=[True, True, True, False], nulls_last=True)  # fmt: skip
     pages = max(1, -(-frame.height // rows))
     page = min(page, pages)
     return Videos(total=frame.height, page=page, pages=pages, indicator=names.indicator, alert_level=names.alert_level, videos=_rows(frame.slice((page - 1) * rows, rows)))  # fmt: skip
 
 
 def _video(site: Site, id: str, video_id: str) -> dict[str, Any]:
-    from veracast.web.refusals import not_found
-
     entry = site.store.get(id)
     record = site.store.record(entry)
     rating = read(record, "ratings", video_id=video_id).filter(pl.col("role") == "open")

@@ -47,6 +47,7 @@ HEADERS = {
 UPLOADS = ("/upload", "/api/v1/uploads")
 API_HEADER = "x-veracast"
 _OPEN = ("/login", "/static/")
+_HEADERS = 100
 _METHODS = ("GET", "HEAD", "POST")
 _DRAIN_BYTES, _DRAIN_S = 64 * MIB, 5.0
 
@@ -96,6 +97,9 @@ class Gate:
         raw: bytes = scope.get("raw_path") or scope["path"].encode()
         if len(raw) + len(scope["query_string"]) > self._limits.query_chars:
             raise Refusal(414, "long-address", f"The address has {len(raw) + len(scope['query_string']):,} characters.", f"at most {self._limits.query_chars:,}")  # fmt: skip
+        size = sum(len(name) + len(value) for name, value in scope["headers"])
+        if size > self._limits.header_bytes or len(scope["headers"]) > _HEADERS:
+            raise Refusal(431, "headers", f"The request has {len(scope['headers'])} headers of {size:,} bytes.", f"at most {_HEADERS} of {self._limits.header_bytes:,} bytes; delete the cookies of this address")  # fmt: skip
         if any(ord(c) < 32 or ord(c) == 127 or 0xD800 <= ord(c) < 0xE000 or c == "\ufffd" for c in scope["path"]):
             raise Refusal(400, "address", "The address holds control characters or is no UTF-8.", "follow the links of the pages")  # fmt: skip
         if scope["method"] not in _METHODS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 from collections.abc import Callable
@@ -38,7 +39,8 @@ def serve(settings: Settings, *, ready: Callable[[str], None]) -> None:
     with listening(settings) as bound:
         host, port = bound.getsockname()[:2]
         ready(f"http://{f'[{host}]' if ':' in host else host}:{port}/")
-        uvicorn.Server(config).run(sockets=[bound])
+        with contextlib.suppress(KeyboardInterrupt):  # how one ends a server is no fault
+            uvicorn.Server(config).run(sockets=[bound])
 
 
 def listening(settings: Settings) -> socket.socket:
