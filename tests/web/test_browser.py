@@ -68,6 +68,7 @@ def test_from_an_export_to_its_explanation(browser: Any, address: str, tmp_path:
     page.goto("/")
     page.get_by_role("link", name="Upload").click()
     page.get_by_text("Options of a rating").click()
+    page.get_by_label("Counts as now").fill("2024-10-25")
     page.get_by_label("Horizon, days after posting").fill("14")
     page.get_by_label("Files, up to").set_input_files(str(export))
     page.get_by_role("button", name="Upload and begin").click()
@@ -141,6 +142,7 @@ def test_by_keyboard_one_sees_where_one_is(browser: Any, address: str) -> None:
     assert all(visible and style != "none" for _, _, style, visible in seen), seen
     page.locator("#q").fill("small model")
     page.keyboard.press("Enter")
+    page.wait_for_url("**/?q=small+model**")
     assert page.locator("h1").inner_text() == "1 run found"
 
 
