@@ -109,7 +109,9 @@ class Client:
             self.streams = await asyncio.open_connection("127.0.0.1", self.port, limit=1 << 20)
         reader, writer = self.streams
         cookie = f"Cookie: {self.cookie}\r\n" if self.cookie else ""
-        writer.write(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nAccept: text/html\r\n{cookie}\r\n".encode())
+        writer.write(
+            f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nAccept: text/html\r\n{cookie}\r\n".encode()
+        )
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         if found := re.search(r"set-cookie: ([^;]+)", head):
             self.cookie = found.group(1)
@@ -118,8 +120,10 @@ class Client:
         return int(head.split(" ", 2)[1])
 
 
-async def load(port: int, args: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Times by kind of page, and what went wrong."""
+async def load(
+    port: int, args: argparse.Namespace, *, pid: int | None = None
+) -> tuple[dict[str, list[float]], dict[str, int], list[float]]:
+    """Times by kind of page, what went wrong, and the memory of a process at each quarter, in MiB."""
     times: dict[str, list[float]] = defaultdict(list)
     errors: dict[str, int] = defaultdict(int)
     ends = time.monotonic() + args.seconds
@@ -140,8 +144,15 @@ async def load(port: int, args: argparse.Namespace) -> tuple[dict[str, list[floa
             times[kind].append(time.perf_counter() - began)
             await asyncio.sleep(args.pause * rng.uniform(0.5, 1.5))
 
-    await asyncio.gather(*(visit(seed) for seed in range(args.clients)))
-    return times, errors
+    async def weigh() -> list[float]:
+        found = []
+        for _ in range(4 if pid else 0):
+            await asyncio.sleep(args.seconds / 4)
+            found.append(resident_mib(pid or 0))
+        return found
+
+    weights, *_ = await asyncio.gather(weigh(), *(visit(seed) for seed in range(args.clients)))
+    return times, errors, weights
 
 
 def resident_mib(pid: int) -> float:
@@ -174,7 +185,7 @@ def main() -> int:
             started = resident_mib(server.pid)
             print(f"server: ready after {time.monotonic() - began - warm.seconds:.1f} s, {started:.0f} MiB")
             took = time.monotonic()
-            times, errors = asyncio.run(load(port, args))
+            times, errors, weights = asyncio.run(load(port, args, pid=server.pid))
             took = time.monotonic() - took
             every = [one for part in times.values() for one in part]
             print(f"{'page':12} {'n':>7} {'p50 ms':>8} {'p95 ms':>8} {'max ms':>8}")
@@ -182,7 +193,9 @@ def main() -> int:
                 p50, p95 = np.percentile(part, [50, 95]) * 1000
                 print(f"{name:12} {len(part):7,} {p50:8.0f} {p95:8.0f} {max(part) * 1000:8.0f}")
             print(f"{len(every) / took:.0f} answers a second; errors: {json.dumps(errors) if errors else 'none'}")
-            print(f"memory: {started:.0f} MiB at the start, {resident_mib(server.pid):.0f} MiB at the end")
+            print(
+                f"memory: {started:.0f} MiB at the start; at each quarter {', '.join(f'{one:.0f}' for one in weights)}"
+            )
         finally:
             server.send_signal(signal.SIGINT)
             server.wait(30)

@@ -30,7 +30,9 @@ def test_an_upload_becomes_a_job_with_its_files_and_options(client: TestClient) 
     assert (job.kind, job.title, dict(job.options), list(job.sources), job.mapping, job.state) == ("run", "My_export.csv and 1 more", {"horizon_days": "7"}, ["My_export.csv", "b.csv"], "mapping.toml", "waiting")  # fmt: skip
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()) == ["job.json", "mapping.toml", "sources/My_export.csv", "sources/b.csv"]  # fmt: skip
     page = client.get(f"/jobs/{id}").text
-    assert "Rate and explain an export: My_export.csv and 1 more is waiting" in page and "It begins in a moment." in page
+    assert (
+        "Rate and explain an export: My_export.csv and 1 more is waiting" in page and "It begins in a moment." in page
+    )
     assert f'data-events="/jobs/{id}/events"' in page and '<noscript><meta http-equiv="refresh"' in page
 
 

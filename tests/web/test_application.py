@@ -64,4 +64,6 @@ def test_a_value_of_another_type_names_its_place(broken: tuple[TestClient, Site]
 def test_head_is_get_without_the_body(broken: tuple[TestClient, Site]) -> None:
     client, _ = broken
     assert client.head("/upload").status_code == 200 and client.head("/nowhere").status_code == 404
-    assert client.get("/docs").status_code == client.get("/redoc").status_code == 404  # they would load scripts from elsewhere
+    assert (
+        client.get("/docs").status_code == client.get("/redoc").status_code == 404
+    )  # they would load scripts from elsewhere

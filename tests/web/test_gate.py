@@ -141,7 +141,9 @@ def test_with_a_token_people_log_in_and_programs_carry_it(runs: Path, serve: Ser
     right = client.post("/login", data={"form": form, "token": TOKEN, "next": "/runs/r/"})
     assert right.status_code == 303 and right.headers["location"] == "/runs/r/"
     assert client.get("/runs/r/").status_code == 200 and "Log out" in client.get("/").text
-    assert client.post("/api/v1/jobs", json={"kind": "card", "run": "r"}).status_code == 403  # a cookie alone is what a form has
+    assert (
+        client.post("/api/v1/jobs", json={"kind": "card", "run": "r"}).status_code == 403
+    )  # a cookie alone is what a form has
     assert client.post("/api/v1/jobs", json={"kind": "card", "run": "r"}, headers=API).status_code == 202
     form = client.get("/upload").text.split('name="form" value="')[1].split('"')[0]
     assert client.post("/logout", data={"form": form}).headers["location"] == "/login"

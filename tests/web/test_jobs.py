@@ -33,7 +33,9 @@ def kept(root: Path, id: str, state: str = "running", **more: object) -> Path:
     """A job on disk, as a killed server left it."""
     folder = root / "runs" / ".web" / "jobs" / id
     folder.mkdir(parents=True)
-    write_job(folder, Job(id, "card", "t", f"card-{id}", "now", state=state, options={"run": "a"}, **{"attempts": 1, **more}))  # type: ignore[arg-type]
+    write_job(
+        folder, Job(id, "card", "t", f"card-{id}", "now", state=state, options={"run": "a"}, **{"attempts": 1, **more})
+    )  # type: ignore[arg-type]
     return folder
 
 

@@ -16,7 +16,7 @@ from veracast.core.scores import Score
 from veracast.report.page import render
 from veracast.web.pages import beside, whole_scores
 
-EVIL = '<img src=x onerror=alert(1)>"\'</script><script>alert(2)</script>'
+EVIL = "<img src=x onerror=alert(1)>\"'</script><script>alert(2)</script>"
 
 
 def text(page: str) -> str:
@@ -33,7 +33,7 @@ def rows(page: str) -> list[str]:
 def test_the_list_shows_the_newest_first_and_is_searched_filtered_and_paged(runs: Path, serve: Serve) -> None:
     client = serve(runs)
     page = client.get("/").text
-    assert "<h1><bdi dir=\"auto\">7 runs</bdi></h1>" in page and rows(page) == ["t", "a", "k", "c", "e", "r2", "r"]
+    assert '<h1><bdi dir="auto">7 runs</bdi></h1>' in page and rows(page) == ["t", "a", "k", "c", "e", "r2", "r"]
     assert rows(client.get("/?q=PATCH+images").text) == ["a"]
     assert rows(client.get("/?kind=run").text) == ["r2", "r"]
     assert rows(client.get("/?status=findings").text) == ["a"]

@@ -63,7 +63,12 @@ def test_an_upload_becomes_a_run_with_its_pages(tmp_path: Path) -> None:
     with served(tmp_path / "runs") as (address, _), httpx.Client(base_url=address, timeout=60) as client:
         head = {"X-Veracast": "1"}
         with export.open("rb") as file:
-            sent = client.post("/api/v1/uploads", headers=head, data={"horizon_days": "14", "as_of": "2024-10-25"}, files={"file": file})
+            sent = client.post(
+                "/api/v1/uploads",
+                headers=head,
+                data={"horizon_days": "14", "as_of": "2024-10-25"},
+                files={"file": file},
+            )
         job = f"/api/v1/jobs/{sent.json()['id']}"
         seen: set[str] = set()
 

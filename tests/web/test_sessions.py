@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -59,6 +58,6 @@ def test_guessing_is_braked_and_the_brake_lets_go(monkeypatch: pytest.MonkeyPatc
 def test_the_secret_is_made_once_for_its_owner(tmp_path: Path) -> None:
     first = folder_secret(tmp_path / "home")
     assert len(first) == 32 and folder_secret(tmp_path / "home") == first
-    assert os.stat(tmp_path / "home" / "secret").st_mode & 0o777 == 0o600
+    assert (tmp_path / "home" / "secret").stat().st_mode & 0o777 == 0o600
     (tmp_path / "home" / "secret").write_bytes(b"cut")
     assert len(folder_secret(tmp_path / "home")) == 32

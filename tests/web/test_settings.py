@@ -39,5 +39,5 @@ def test_limits_are_set_like_those_of_a_recipe_and_state_lies_in_the_runs() -> N
     found = load_config(Settings, overrides=["limits.queue=3", "runs=there"])
     assert found.limits.queue == 3 and found.limits.jobs_at_once == 1 and found.home == Path("there/.web")
     assert Settings(state=Path("elsewhere")).home == Path("elsewhere")
-    with pytest.raises(ConfigError, match="limits.queu"):
+    with pytest.raises(ConfigError, match=r"limits\.queu"):
         load_config(Settings, overrides=["limits.queu=3"])

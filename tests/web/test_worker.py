@@ -71,7 +71,9 @@ def test_a_command_that_ends_leaves_its_code_and_what_it_printed(tmp_path: Path)
     outcome = json.loads((folder / "outcome.json").read_text())
     assert (outcome["exit_code"], outcome["why"]) == (0, "") and (folder / "stdout").read_text() == "[]\n"
     before = (folder / "outcome.json").read_bytes()
-    assert start(folder).wait(60) == 0 and (folder / "outcome.json").read_bytes() == before  # what was done is not done again
+    assert (
+        start(folder).wait(60) == 0 and (folder / "outcome.json").read_bytes() == before
+    )  # what was done is not done again
 
 
 @pytest.mark.parametrize(("ending", "why"), [("cancel", "cancelled"), ("time", "time"), ("stop", None), ("term", None)])

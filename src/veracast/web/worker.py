@@ -68,7 +68,10 @@ def _work(folder: Path, lock: IO[bytes]) -> dict[str, object] | None:
     signal.signal(signal.SIGTERM, stop)
     os.nice(5)  # pages are answered first
     (folder / "progress.jsonl").unlink(missing_ok=True)
-    servers = {"VERACAST_TOKEN", *(("VERACAST_SERVES", "POLARS_MAX_THREADS") if "VERACAST_SERVES" in os.environ else ())}
+    servers = {
+        "VERACAST_TOKEN",
+        *(("VERACAST_SERVES", "POLARS_MAX_THREADS") if "VERACAST_SERVES" in os.environ else ()),
+    }
     environment = {key: value for key, value in os.environ.items() if key not in servers}
     environment[PROGRESS] = str(folder / "progress.jsonl")
     with (folder / "stdout").open("wb") as out, (folder / "log").open("wb") as log:
