@@ -100,7 +100,7 @@ def test_explanations_cards_audits_and_others_have_a_page(client: TestClient) ->
     assert "What vouches for it" in card and 'href="card.json"' in card
     train = client.get("/runs/t/").text
     assert '<h1><bdi dir="auto">one model was trained</bdi></h1>' in train
-    assert "mae test, netgpt 0.400 [0.30, 0.50] 12" in text(train)
+    assert "mae netgpt, test 0.400 [0.30, 0.50] 12" in text(train)
     compared = client.get("/runs/k/").text
     assert "Whose errors are smaller" in compared and "Szabo-Huberman" in compared
 
