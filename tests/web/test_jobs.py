@@ -159,16 +159,22 @@ def test_killing_the_server_in_the_midst_of_five_jobs_loses_none_and_does_none_t
         assert address is not None
         return server, httpx.Client(base_url=address.group(), timeout=30)
 
+    def end(server: subprocess.Popen[str], client: httpx.Client) -> int:
+        client.close()
+        with server:
+            return server.wait(60)
+
     server, client = serve()
     ids = []
     for _ in range(5):
-        sent = client.post("/api/v1/uploads", headers=head, data={"kind": "run", "horizon_days": "14"}, files={"file": exports.open("rb")})  # fmt: skip
+        files = {"file": ("export.json", exports.read_bytes())}
+        sent = client.post("/api/v1/uploads", headers=head, data={"kind": "run", "horizon_days": "14"}, files=files)
         assert sent.status_code == 202, sent.text
         ids.append(sent.json()["id"])
     for pause_s in (2.0, 4.0, 0.5):
         time.sleep(pause_s)
         os.kill(server.pid, signal.SIGKILL)
-        server.wait()
+        end(server, client)
         server, client = serve()
 
     def states() -> list[str]:
@@ -180,4 +186,4 @@ def test_killing_the_server_in_the_midst_of_five_jobs_loses_none_and_does_none_t
     assert client.get("/api/v1/runs").json()["total"] == 5
     assert not list((tmp_path / "runs").glob(".*partial*"))
     server.send_signal(signal.SIGINT)
-    assert server.wait(30) == 0
+    assert end(server, client) == 0
