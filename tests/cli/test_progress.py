@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 from contextlib import redirect_stderr
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,22 @@ def test_what_is_chosen_follows_where_standard_error_goes() -> None:
         with redirect_stderr(stream):
             assert type(chosen(quiet=False)) is kind
             assert chosen(quiet=True) is SILENT
+
+
+def test_with_a_file_in_the_environment_steps_are_told_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VERACAST_PROGRESS", str(tmp_path / "progress.jsonl"))
+    clock = iter([0.0, 0.1, 0.7, 0.7, 0.8, 2.5])
+    monkeypatch.setattr("veracast.cli.progress.time.monotonic", lambda: next(clock))
+    with chosen(quiet=True).step("read", total=9) as advance:
+        advance(2)  # too soon to be told
+        advance(3)
+        advance(1)
+    lines = [json.loads(line) for line in (tmp_path / "progress.jsonl").read_text().splitlines()]
+    assert lines == [
+        {"step": "read", "event": "begin"},
+        {"step": "read", "event": "at", "done": 5, "total": 9},
+        {"step": "read", "event": "end", "seconds": 2.5},
+    ]
+    assert capsys.readouterr() == ("", "")

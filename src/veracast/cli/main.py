@@ -14,6 +14,7 @@ from veracast.cli.benches import bench_app
 from veracast.cli.catalogue import catalogue
 from veracast.cli.doctor import doctor
 from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
+from veracast.cli.serve import serve
 
 app = typer.Typer(
     help="Rate how far a short video will spread, say why, and vouch for the data and the models behind the answer.",
@@ -28,6 +29,7 @@ app.add_typer(audit_app, name="audit")
 app.command()(guard)
 app.command()(catalogue)
 app.command()(doctor)
+app.command()(serve)
 models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 

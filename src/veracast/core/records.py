@@ -198,11 +198,12 @@ def load_record(folder: Path, *, verify: bool = True) -> Record:
     return record
 
 
-def read_table(record: Record, name: str) -> pl.DataFrame:
-    """A table of the run by artefact name; KeyError when it has none of that name."""
+def read_table(record: Record, name: str, *, only: pl.Expr | None = None) -> pl.DataFrame:
+    """A table of the run by artefact name, or the rows of it for which `only` holds; KeyError when it has none of that name."""
     for artefact in record.artefacts:
         if artefact.name == name:
-            return pl.read_parquet(Path(record.run) / artefact.path)
+            path = Path(record.run) / artefact.path
+            return pl.read_parquet(path) if only is None else pl.scan_parquet(path).filter(only).collect()
     raise KeyError(name)
 
 

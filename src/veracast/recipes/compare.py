@@ -44,7 +44,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         rows = list(_compared(_errors(first), _errors(second), seed=config.seed))
         if rows:
             writer.table("comparison", "comparison", pl.DataFrame(rows, infer_schema_length=None))
-        counts = {"config": _differences(first.config, second.config), "compared": len(rows)}
+        counts = {"config": differences(first.config, second.config), "compared": len(rows)}
         status = "ok" if rows else "not_measured"
         return writer.finish(status=status, verdict=_verdict(rows), counts=counts)
 
@@ -83,12 +83,12 @@ def _compared(a: pl.DataFrame, b: pl.DataFrame, *, seed: int) -> Iterator[dict[s
         }
 
 
-def _differences(a: Any, b: Any, *, at: str = "") -> dict[str, list[Any]]:
+def differences(a: Any, b: Any, *, at: str = "") -> dict[str, list[Any]]:
     """Dotted keys whose values differ, with both values."""
     if isinstance(a, dict) and isinstance(b, dict):
         found: dict[str, list[Any]] = {}
         for key in sorted({*a, *b}):
-            found |= _differences(a.get(key), b.get(key), at=f"{at}.{key}" if at else key)
+            found |= differences(a.get(key), b.get(key), at=f"{at}.{key}" if at else key)
         return found
     return {} if a == b else {at: [a, b]}
 

@@ -304,7 +304,6 @@ def age_chart(task: Task, id: str) -> Chart | None:
         id=id,
         title=f"Error of {first or 'each rater'} against the age of the video when rated{reference}",
         caption=f"{task.words}. n = {sum(sizes.values()):,} test samples; bars are 95 % bootstrap intervals.",
-        svg=charts.draw(spec, id),
         spec=spec,
         table=Table(("Age", "Rater", f"MAE ({task.unit})", "95 % interval", "n", "Unscored"), cells, text_columns=2),
     )

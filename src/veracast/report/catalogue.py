@@ -15,7 +15,7 @@ from markupsafe import Markup
 
 from veracast.core.errors import StorageError
 from veracast.report import text
-from veracast.report.shell import Heading, environment, packaged, policy, replace
+from veracast.report.shell import Frame, Heading, environment, packaged, policy, replace
 
 SURVEY_URL = "https://arxiv.org/abs/2309.01955"
 _LONG_LINK = 44  # characters of a link's address that are shown
@@ -145,23 +145,12 @@ def write_page(catalogue: Catalogue, path: Path) -> Path:
     return path
 
 
-def render(catalogue: Catalogue) -> str:
-    """The whole page as text; the same rows give the same bytes."""
+def render(catalogue: Catalogue, *, frame: Frame | None = None) -> str:
+    """The whole page as text; the same rows give the same bytes. frame: of the application that serves it."""
     script = packaged("catalogue.js")
-    return (
-        environment()
-        .get_template("catalogue.html.jinja")
-        .render(
-            catalogue=catalogue,
-            heading=Heading(heading(catalogue), None, "ok", ""),
-            style=Markup(packaged("style.css")),
-            policy=policy(script),
-            script=Markup(script),
-            vega=None,
-            short=short_link,
-            survey=SURVEY_URL,
-        )
-    )
+    given = {"catalogue": catalogue, "heading": Heading(heading(catalogue), None, "ok", ""), "short": short_link, "survey": SURVEY_URL}  # fmt: skip
+    around = {"frame": frame, "drawn": False} if frame else {"style": Markup(packaged("style.css")), "policy": policy(script), "script": Markup(script), "vega": None}  # fmt: skip
+    return environment().get_template("catalogue.html.jinja").render(given, **around)
 
 
 def heading(catalogue: Catalogue) -> str:

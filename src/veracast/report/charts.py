@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -42,14 +43,18 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A titled figure: still SVG for all, the spec for a live one, the table behind it."""
+    """A titled figure: the spec of a live one, still SVG for readers without scripts, the table behind it."""
 
     id: str
     title: str
     caption: str
-    svg: str
     spec: Spec
     table: Table
+
+    @property
+    def svg(self) -> str:
+        """Drawn when a page asks for it: a tenth of a second that a page which only links to it need not pay."""
+        return draw(self.spec, self.id)
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,13 @@ def draw(spec: Spec, chart_id: str) -> str:
     """Still SVG of a spec; clip ids are made the chart's own, for many drawings share one page."""
     svg: str = vl_convert.vegalite_to_svg(spec)
     return svg.replace('id="clip', f'id="{chart_id}-clip').replace("url(#clip", f"url(#{chart_id}-clip")
+
+
+def picture(svg: str, style: str) -> str:
+    """A still drawing as a file of its own: it carries the variables of a style sheet (its leading :root rules), light and dark."""
+    roots = re.findall(r":root \{[^}]*\}", style)[:2]
+    colours = f"<style>{roots[0]} @media (prefers-color-scheme: dark) {{ {roots[1]} }}</style>"
+    return re.sub(r"<svg [^>]*>", lambda found: found.group() + colours, svg, count=1)
 
 
 @functools.cache

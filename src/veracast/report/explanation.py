@@ -184,9 +184,7 @@ def why(record: Record, video_id: str, *, pictures: Sequence[str] | None = None)
 
     pictures: data URIs of its frames; None = the record's files of kind `frame`.
     """
-    mine = {
-        kind: read(record, kind).filter(pl.col("video_id") == video_id) for kind in ("explained", "effects", "claims")
-    }
+    mine = {kind: read(record, kind, video_id=video_id) for kind in ("explained", "effects", "claims")}
     if mine["explained"].is_empty():
         return None
     head = mine["explained"].row(0, named=True)
@@ -211,7 +209,7 @@ def why(record: Record, video_id: str, *, pictures: Sequence[str] | None = None)
 
 def checks(record: Record, video_id: str) -> list[Check]:
     """What an explanation was put to."""
-    return [_check(row) for row in read(record, "explanation_checks").filter(pl.col("video_id") == video_id).iter_rows(named=True)]  # fmt: skip
+    return [_check(row) for row in read(record, "explanation_checks", video_id=video_id).iter_rows(named=True)]  # fmt: skip
 
 
 def page(record: Record) -> Page:
@@ -374,7 +372,6 @@ def _curves(frame: pl.DataFrame, head: Mapping[str, Any]) -> list[Chart]:
                 id,
                 f"If “{text.clean(name)}” were another",
                 caption,
-                charts.draw(spec, id),
                 spec,
                 Table((text.sentence(text.clean(name)), head["unit"], ""), cells),
             )
@@ -396,7 +393,7 @@ def _links(effects: pl.DataFrame, unit: str) -> Chart | None:
         (f"{k} {text.clean(row['unit'])}", text.decimal(row["effect"], digits=3))
         for k, row in enumerate(told.iter_rows(named=True), start=1)
     ]
-    return Chart("links", "What the video is linked to, and what each link adds", f"n = {text.plural(told.height, 'link')}; the wider a line, the more it does.", charts.draw(spec, "links"), spec, Table(("Link", f"Effect, {unit}"), cells))  # fmt: skip
+    return Chart("links", "What the video is linked to, and what each link adds", f"n = {text.plural(told.height, 'link')}; the wider a line, the more it does.", spec, Table(("Link", f"Effect, {unit}"), cells))  # fmt: skip
 
 
 def _rules(frame: pl.DataFrame) -> list[Ruled]:

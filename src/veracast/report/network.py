@@ -36,7 +36,7 @@ class Network:
 def network(record: Record) -> Network:
     """Read the tables that a run with a network leaves."""
     return Network(
-        _curves(read(record, "loss_curves")), _graph(read(record, "graph_statistics")), _neighbourhood(record)
+        _curves(read(record, "loss_curves")), _graph(read(record, "graph_statistics")), neighbourhood(record)
     )
 
 
@@ -56,7 +56,7 @@ def _curves(frame: pl.DataFrame) -> list[Chart]:
         id, seconds = f"loss-{i}", float(last["seconds"].max() or 0.0)  # type: ignore[arg-type]
         cells = [(r["split"], f"{r['epoch']:.2f}", f"{r['loss']:.4f}") for r in rows]
         caption = f"Loss per step and on validation videos; {steps:,} steps in {seconds:,.0f} s."
-        found.append(Chart(id, words, caption, charts.draw(spec, id), spec, Table(("Rows", "Epoch", "Loss"), cells)))
+        found.append(Chart(id, words, caption, spec, Table(("Rows", "Epoch", "Loss"), cells)))
     return found
 
 
@@ -84,15 +84,15 @@ def _graph(frame: pl.DataFrame) -> Table | None:
     )
 
 
-def _neighbourhood(record: Record) -> Chart | None:
-    """Of the video that has the most kinds of neighbours."""
-    frame = read(record, "neighbourhoods")
+def neighbourhood(record: Record, *, video_id: str | None = None) -> Chart | None:
+    """Of a video, or of the one that has the most kinds of neighbours; None where the run has none."""
+    frame = read(record, "neighbourhoods", video_id=video_id)
     if frame.is_empty():
         return None
     richest = frame.group_by("video_id").agg(kinds=pl.col("relation").n_unique(), n=pl.len()).sort("kinds", "n", "video_id", descending=[True, True, False])  # fmt: skip
     mine = frame.filter(pl.col("video_id") == richest["video_id"][0])
     kinds = mine.group_by("relation").len().sort("len", "relation", descending=[True, False])["relation"].to_list()
-    titles = read(record, "ratings").filter((pl.col("video_id") == richest["video_id"][0]) & (pl.col("role") == "open"))
+    titles = read(record, "ratings", video_id=richest["video_id"][0]).filter(pl.col("role") == "open")
     rows = [
         {
             "relation": text.clean(r["relation"]),
@@ -107,6 +107,4 @@ def _neighbourhood(record: Record) -> Chart | None:
     about = f" “{text.cut(titles['title'][0], width=40).head}”" if titles.height and titles["title"][0] else ""  # type: ignore[union-attr]
     caption = f"The most recent other videos that share something with{about}, as they stood when it was rated. Larger: more counted by then."
     table = Table(("Shares", "Days before", "Count then"), cells)
-    return Chart(
-        "neighbourhood", "What one rating could read", caption, charts.draw(spec, "neighbourhood"), spec, table
-    )
+    return Chart("neighbourhood", "What one rating could read", caption, spec, table)

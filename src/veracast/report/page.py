@@ -9,9 +9,9 @@ The page loads nothing: its content policy allows the two scripts it carries, by
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
@@ -31,9 +31,9 @@ from veracast.report import (
     text,
 )
 from veracast.report.charts import Chart
-from veracast.report.network import network
+from veracast.report.network import neighbourhood, network
 from veracast.report.sarif import write_sarif
-from veracast.report.shell import Heading, environment, packaged, policy, replace
+from veracast.report.shell import Frame, Heading, environment, packaged, policy, replace
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
 EXPLANATIONS = ("explain", "explain-overall")
@@ -64,41 +64,84 @@ def write_report(run_folder: Path) -> Path:
     return page
 
 
-def render(record: Record) -> str:
-    """The whole page as text; the same record gives the same bytes."""
+def render(record: Record, *, frame: Frame | None = None) -> str:
+    """The whole page as text; the same record gives the same bytes. frame: of the application that serves it; None = a file that carries all."""
+    page = _page(record, framed=frame is not None)
+    return _filled(page, record, frame)
+
+
+def render_video(record: Record, video_id: str, *, frame: Frame | None = None) -> str | None:
+    """A page of one open video of a rating run; None where the run has none of that id. Reads the rows of that video alone."""
+    page = _video_page(record, video_id)
+    return None if page is None else _filled(page, record, frame)
+
+
+def still(record: Record, chart_id: str, *, video_id: str | None = None) -> str | None:
+    """A chart of the record's page, or of a video's, as a picture of its own: it carries the colours, light and dark. None where there is none."""
+    page = _page(record, framed=True) if video_id is None else _video_page(record, video_id)
+    shown = next((chart for chart in page.charts if chart.id == chart_id), None) if page else None
+    return charts.picture(shown.svg, packaged("style.css")) if shown else None
+
+
+class _Page(NamedTuple):
+    """A template, the charts on it, and what else it is given."""
+
+    template: str
+    charts: Sequence[Chart]
+    parts: Mapping[str, Any]
+
+
+def _page(record: Record, *, framed: bool) -> _Page:
     if record.kind == "card":
-        return _filled("card.html.jinja", record, (), card=card_page.page(record))
+        return _Page("card.html.jinja", (), {"card": card_page.page(record)})
     if record.kind == "explain-overall":
-        return _filled("overall.html.jinja", record, (), page=overall.page(record))
+        return _Page("overall.html.jinja", (), {"page": overall.page(record)})
     if record.kind in EXPLANATIONS:
         found = explanation.page(record)
-        return _filled("explanation.html.jinja", record, found.charts, page=found)
-    return _audit_page(record) if record.kind in AUDITS else _rating_page(record)
+        return _Page("explanation.html.jinja", found.charts, {"page": found})
+    return _audit_page(record) if record.kind in AUDITS else _rating_page(record, framed=framed)
 
 
-def _audit_page(record: Record) -> str:
+def _audit_page(record: Record) -> _Page:
     if record.kind == "audit-agent-data":
-        return _filled("agents.html.jinja", record, (), audit=agents.data_audit(record))
+        return _Page("agents.html.jinja", (), {"audit": agents.data_audit(record)})
     if record.kind == "audit-agent-model":
-        return _filled("agent_model.html.jinja", record, (), audit=agent_model.model_audit(record))
+        return _Page("agent_model.html.jinja", (), {"audit": agent_model.model_audit(record)})
     found = poison.audit(record)
-    return _filled("poison.html.jinja", record, found.charts, audit=found)
+    return _Page("poison.html.jinja", found.charts, {"audit": found})
 
 
-def _rating_page(record: Record) -> str:
+def _video_page(record: Record, video_id: str) -> _Page | None:
+    found = tables.one(record, video_id) if record.kind in RATINGS else None
+    if found is None:
+        return None
+    near = neighbourhood(record, video_id=video_id)
+    shown = [chart for chart in (found.fan, found.similar_chart, near) if chart]
+    checked = explanation.why(record, video_id)
+    title = found.row.title.head if found.row.title else found.row.video_id
+    parts = {
+        "heading": Heading(title, f"{heading(record).line}.", "ok", ""),
+        "names": tables.names_of(record),
+        "e": found,
+        "near": near,
+        "checked": {found.id: checked} if checked else {},
+    }
+    return _Page("video.html.jinja", shown, parts)
+
+
+def _rating_page(record: Record, *, framed: bool) -> _Page:
     folder = tables.portfolio(record)
     tasks = backtest.tasks(record)
     matrices = backtest.matrices(tasks)
     age_charts = [chart for i, task in enumerate(tasks) if (chart := backtest.age_chart(task, f"age-{i}"))]
-    explained = tables.explained(record, folder.rows, folder.names)
+    explained = (
+        [] if framed else tables.explained(record, folder.rows, folder.names)
+    )  # an application has a page for each
     reliability = probabilities.reliability_charts(record, tasks)
     learnt = network(record)
     shown: list[Chart] = [*age_charts, *reliability, *learnt.charts]
     shown += [chart for video in explained for chart in (video.fan, video.similar_chart) if chart]
-    return _filled(
-        "page.html.jinja",
-        record,
-        shown,
+    parts = dict(
         portfolio=folder,
         names=folder.names,
         explained=explained,
@@ -118,23 +161,21 @@ def _rating_page(record: Record) -> str:
         availability=tables.availability(record),
         unscored=backtest.unscored(tasks),
     )
+    return _Page("page.html.jinja", shown, parts)
 
 
-def _filled(template: str, record: Record, shown: Sequence[Chart], **parts: Any) -> str:
-    """A template of shell.html.jinja with what every page has; `shown`: the charts on it."""
-    return (
-        environment()
-        .get_template(template)
-        .render(
-            record=record,
-            heading=heading(record),
-            counts=list(text.flatten(record.counts)),
-            config=list(text.flatten(record.config)),
-            style=Markup(packaged("style.css")),
-            **_scripts(drawn=bool(shown)),
-            **parts,
-        )
-    )
+def _filled(page: _Page, record: Record, frame: Frame | None) -> str:
+    """A template of shell.html.jinja with what every page has."""
+    drawn = bool(page.charts)
+    given = {
+        "record": record,
+        "heading": heading(record),
+        "counts": list(text.flatten(record.counts)),
+        "config": list(text.flatten(record.config)),
+        **page.parts,
+    }
+    around = {"frame": frame, "drawn": drawn} if frame else {"style": Markup(packaged("style.css")), **_scripts(drawn=drawn)}  # fmt: skip
+    return environment().get_template(page.template).render(given, **around)
 
 
 def heading(record: Record) -> Heading:

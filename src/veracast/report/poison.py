@@ -389,7 +389,7 @@ def _likeness(verdicts: pl.DataFrame, patches: pl.DataFrame) -> Chart | None:
     cells = [(row["kind"], f"{text.decimal(row['low'])} to {text.decimal(row['high'])}", f"{row['count']:,}") for row in rows]  # fmt: skip
     missing = verdicts.height - known.height
     caption = f"n = {text.plural(known.height, 'image')}{f'; {missing:,} others were not matched' if missing else ''}. Dashed: where an image counts as a hit ({words})."  # fmt: skip
-    return Chart("likeness", "How like the patch each image is, at its best place", caption, charts.draw(spec, "likeness"), spec, Table(("Images", "Likeness", "Number"), cells, text_columns=2))  # fmt: skip
+    return Chart("likeness", "How like the patch each image is, at its best place", caption, spec, Table(("Images", "Likeness", "Number"), cells, text_columns=2))  # fmt: skip
 
 
 def _clusters(record: Record, verdicts: pl.DataFrame) -> Chart | None:
@@ -408,7 +408,7 @@ def _clusters(record: Record, verdicts: pl.DataFrame) -> Chart | None:
     by_cluster = verdicts.group_by("cluster").agg(n=pl.len(), bad=pl.col("poisoned").sum()).drop_nulls("cluster")
     by_cluster = by_cluster.sort("bad", "n", "cluster", descending=[True, True, False])
     cells = [(str(k), f"{n:,}", f"{bad:,}", _percent(bad / n)) for k, n, bad in by_cluster.iter_rows()]
-    return Chart("clusters", "Where the encoder puts the images", caption, charts.draw(spec, "clusters"), spec, Table(("Cluster", "Images", "Poisoned", "Share"), cells))  # fmt: skip
+    return Chart("clusters", "Where the encoder puts the images", caption, spec, Table(("Cluster", "Images", "Poisoned", "Share"), cells))  # fmt: skip
 
 
 def _thinned(frame: pl.DataFrame, most: int) -> pl.DataFrame:
@@ -428,7 +428,7 @@ def _curve(frame: pl.DataFrame) -> Chart | None:
     steps, seconds = int(measured["step"].to_list()[-1]), float(measured["seconds"].max() or 0.0)  # type: ignore[arg-type]
     cells = [(f"{row['epoch']:.2f}", f"{row['loss']:.4f}") for row in rows]
     caption = f"Self-supervised, on the images that are audited: n = {steps:,} steps in {seconds:,.0f} s."
-    return Chart("encoder-loss", "How the encoder learnt", caption, charts.draw(spec, "encoder-loss"), spec, Table(("Epoch", "Loss"), cells, text_columns=0))  # fmt: skip
+    return Chart("encoder-loss", "How the encoder learnt", caption, spec, Table(("Epoch", "Loss"), cells, text_columns=0))  # fmt: skip
 
 
 def _by_reason(rejects: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -46,7 +46,6 @@ def _reliability(task: str, frame: pl.DataFrame, id: str, found: Sequence[Task])
         id=id,
         title=f"Are the probabilities right? {_words(task, found)}",
         caption=f"On the dashed line a forecast of 30 % comes true 30 times in 100. {text.rater(frame['rater'][0])}, n = {max(sizes.values(), default=0):,}; bars are 95 % Wilson intervals.",
-        svg=charts.draw(spec, id),
         spec=spec,
         table=Table(("Event", "Predicted", "Came true", "95 % interval", "n"), cells),
     )

@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,6 +29,23 @@ class Heading:
     status_words: str
 
 
+@dataclass(frozen=True)
+class Frame:
+    """What surrounds a page that an application serves: the same page, but styles and scripts are files of their own.
+
+    bar: what stands above it, below: after its head (what can be done with this record), both markup of the application's; style, scripts: addresses,
+    those of `vega` on pages with charts only; video, chart: addresses of a video's page and of a chart's still picture.
+    """
+
+    bar: Markup
+    below: Markup
+    style: str
+    scripts: tuple[str, ...]
+    vega: tuple[str, ...]
+    video: Callable[[str], str]
+    chart: Callable[[str], str]
+
+
 @functools.cache
 def environment() -> jinja2.Environment:
     """Of the packaged templates: what they are given is escaped, what they miss is an error."""
@@ -36,6 +54,7 @@ def environment() -> jinja2.Environment:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.globals["text"] = text
+    found.globals["frame"] = None  # a page is a file of its own, unless an application serves it
     found.filters["json_tag"] = _json_tag
     found.filters["svg"] = Markup
     return found

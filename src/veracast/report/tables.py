@@ -124,10 +124,10 @@ class Availability:
     ]  # platform, (text, share) per counter, snapshots
 
 
-def read(record: Record, kind: str) -> pl.DataFrame:
-    """The run's table of a kind, or an empty one of the right columns."""
+def read(record: Record, kind: str, *, video_id: str | None = None) -> pl.DataFrame:
+    """The run's table of a kind, or its rows of one video, or an empty one of the right columns."""
     try:
-        return read_table(record, kind)
+        return read_table(record, kind, only=None if video_id is None else pl.col("video_id") == video_id)
     except KeyError:
         return pl.DataFrame(schema=ARTEFACT_SCHEMAS[kind])
 
@@ -146,10 +146,7 @@ def names_of(record: Record) -> Names:
 def portfolio(record: Record) -> Portfolio:
     """Open videos sorted by P(level >= k), then expected level, then forecast, then id."""
     names = names_of(record)
-    ratings = read(record, "ratings").filter(pl.col("role") == "open")
-    joined = ratings.join(_main_forecasts(record, names), on="video_id", how="left")
-    order = ["p_alert", "level_expected", "point", "video_id"]
-    joined = joined.sort(order, descending=[True, True, True, False], nulls_last=True)
+    joined = ranked(record)
     shown = joined.head(MOST_ROWS).iter_rows(named=True)
     return Portfolio(
         rows=[_row(rank, item, names) for rank, item in enumerate(shown, start=1)],
@@ -160,9 +157,34 @@ def portfolio(record: Record) -> Portfolio:
     )
 
 
-def _main_forecasts(record: Record, names: Names) -> pl.DataFrame:
+def ranked(record: Record) -> pl.DataFrame:
+    """Open videos in the order of the portfolio: columns of ratings, and `indicator`, `now`, `point`, `low_80`, `high_80` of the forecast shown."""
+    order = ["p_alert", "level_expected", "point", "video_id"]
+    return _open(record, names_of(record)).sort(order, descending=[True, True, True, False], nulls_last=True)
+
+
+def one(record: Record, video_id: str) -> Explained | None:
+    """An open video by its id, with all that the run says of it; None where there is none. Reads the rows of that video alone."""
+    names = names_of(record)
+    found = _open(record, names, video_id=video_id)
+    if found.is_empty():
+        return None
+    row = _row(1, found.row(0, named=True), names)
+    curve, reasons, similar = (read(record, kind, video_id=video_id) for kind in ("curves", "contributions", "similar"))
+    return _explained("video", row, curve, reasons, similar, names)
+
+
+def _open(record: Record, names: Names, *, video_id: str | None = None) -> pl.DataFrame:
+    """Open videos with the forecast that each row shows."""
+    ratings = read(record, "ratings", video_id=video_id).filter(pl.col("role") == "open")
+    return ratings.join(_main_forecasts(record, names, video_id), on="video_id", how="left")
+
+
+def _main_forecasts(record: Record, names: Names, video_id: str | None) -> pl.DataFrame:
     """One forecast per open video: of the main counter, else of the first counter that could be forecast."""
-    frame = read(record, "forecasts").filter((pl.col("role") == "open") & pl.col("point").is_not_null())
+    frame = read(record, "forecasts", video_id=video_id).filter(
+        (pl.col("role") == "open") & pl.col("point").is_not_null()
+    )
     order = [names.indicator, *(name for name in text.COUNTERS if name != names.indicator)]
     rank = pl.col("indicator").replace_strict(order, range(len(order)), default=len(order), return_dtype=pl.Int64)
     first = frame.sort(rank, maintain_order=True)
@@ -249,7 +271,6 @@ def _fan(id: str, curve: pl.DataFrame, indicator: str, names: Names) -> Chart:
         id=f"{id}-fan",
         title=f"{text.sentence(indicator)} so far, and the forecast to {names.horizon} after posting",
         caption=caption,
-        svg=charts.draw(spec, f"{id}-fan"),
         spec=spec,
         table=Table(("", "Age", text.sentence(indicator), "50 %", "80 %", "90 %"), rows, text_columns=1),
     )
@@ -300,7 +321,6 @@ def _similar_chart(
         id=f"{id}-similar",
         title=f"{text.sentence(indicator)} of the most similar past videos",
         caption=f"n = {text.plural(len(neighbours), 'past video')}, numbered as in the table below; dots are published counts.",
-        svg=charts.draw(spec, f"{id}-similar"),
         spec=spec,
         table=Table(("Video", "Age", text.sentence(indicator)), rows),
     )

@@ -9,8 +9,9 @@
     try {
       const spec = JSON.parse($(box.dataset.chart + "-spec").textContent);
       const stage = document.createElement("div");
+      stage.setAttribute("aria-hidden", "true"); // the box around it is the image, with its title as its name
       const width = Math.min(spec.width, box.clientWidth);
-      await window.vegaEmbed(stage, { ...spec, width }, { actions: false, renderer: "svg", ast: true, defaultStyle: false });
+      await window.vegaEmbed(stage, { ...spec, width }, { actions: false, renderer: "svg", ast: true, defaultStyle: false, tooltip: { disableDefaultStyle: true } });
       box.replaceChildren(stage);
     } catch (error) {
       console.warn("chart stays still:", error);
