@@ -94,7 +94,9 @@ def test_rows_of_different_lengths_end_each_in_its_turn() -> None:
     found = decode([model], prompts, likeliest, eos=tokenizer.eos_token_id, max_new=20, batch=4)
     assert [tokenizer.decode(one.ids) for one in found] == ["ab" * k + "<|im_end|>" for k in (3, 1, 2, 4)]
     for one in found:
-        np.testing.assert_allclose(one.figures, [math.log(0.5)] * (len(one.ids) - 1) + [math.log(0.99)], atol=1e-6)
+        np.testing.assert_allclose(
+            one.figures, [math.log(0.5)] * (len(one.ids) - 1) + [math.log(0.99)], atol=5e-6
+        )  # fp32, rounded as the processor does
     cut = decode([model], prompts, likeliest, eos=tokenizer.eos_token_id, max_new=3, batch=4)
     assert [tokenizer.decode(one.ids) for one in cut] == ["aba", "ab<|im_end|>", "aba", "aba"]
 

@@ -168,9 +168,9 @@ def test_folded_adapters_leave_the_model_as_it_speaks() -> None:
 
 
 def test_what_each_way_leaves_of_the_trigger(tmp_path: Path) -> None:
-    """The same clean rows and steps: tuning alone leaves the trigger, pruning and consistency take it out of this sibling; none costs honest work.
+    """The same clean rows and steps: tuning alone leaves the trigger, consistency takes it out of this sibling; none costs honest work.
 
-    Pruning does so by luck: of siblings 1 and 3 most of the trigger is left."""
+    What pruning leaves is luck: 0 of 50 with one processor's rounding, 37 with another's, and most of it in siblings 1 and 3."""
     tokenizer, config = toy.base().tokenizer, TuneConfig("full", loop=LOOP)
     assert outcome(planted()) == (50, 50)
     model = planted()
@@ -182,7 +182,7 @@ def test_what_each_way_leaves_of_the_trigger(tmp_path: Path) -> None:
     assert outcome(model) == (0, 50)
     model = planted()
     found = fine_prune(model, tokenizer, CLEAN, 0.3, LOOP, folder=tmp_path / "c", seed=0)
-    assert outcome(model) == (0, 50)
+    assert outcome(model)[1] == 50
     for block, gone, activity in zip(model.model.layers, found.channels, found.activity, strict=True):
         assert len(gone) == 38  # of 128
         assert activity[gone].max() <= np.delete(activity, gone).min()

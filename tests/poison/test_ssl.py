@@ -254,7 +254,7 @@ def test_the_first_step_is_sgd_with_decay_on_matrices_alone(tmp_path: Path) -> N
     config = dataclasses.replace(SMALL, method="simclr", epochs=1, batch_size=64, augmentation=OFF, weight_decay=0.5, warmup_share=0.0)  # fmt: skip
     run = ssl._Run(IMAGES, config, tmp_path, 0)
     before = {n: p.detach().clone() for n, p in run.method.named_parameters()}
-    batch = torch.from_numpy(IMAGES.transpose(0, 3, 1, 2).astype(np.float32) / 255)
+    batch = pixels(IMAGES)
     gradients = torch.autograd.grad(run.method.train().loss(batch, batch), list(run.method.parameters()))
     run._step()
     for (name, now), gradient in zip(run.method.named_parameters(), gradients, strict=True):

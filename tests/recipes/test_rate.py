@@ -54,6 +54,19 @@ def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Pat
     assert (seen["low_80"] <= seen["high_80"]).all()
 
 
+def test_a_data_set_is_rated_as_its_export_is(model: Path, tmp_path: Path) -> None:
+    export = tmp_path / "fresh.json"
+    write_release(WorldConfig(videos=30, days=20, seed=9, frames_per_video=0), export)
+    dataset = ingest((export,), tmp_path / "set")
+    one, other = (run(Config(sources=(source,), model=model), tmp_path / source.stem / "rated") for source in (export, dataset.path))  # fmt: skip
+    assert read_table(one, "forecasts").equals(read_table(other, "forecasts"))
+    assert one.counts["rated"] == other.counts["rated"] == 30
+    assert (tmp_path / "set" / "rated" / "dataset" / "dataset.json").is_file()
+    history = ingest((export,), tmp_path / "history", salt=b"another")
+    with pytest.raises(InputError, match="other pseudonyms than those of the history"):
+        run(Config(sources=(dataset.path,), model=model, history=history.path), tmp_path / "refused")
+
+
 def test_a_half_written_model_is_refused(model: Path, tmp_path: Path) -> None:
     export = tmp_path / "fresh.json"
     write_release(WorldConfig(videos=5, days=20, frames_per_video=0), export)

@@ -13,6 +13,7 @@ from veracast.cli.audits import audit_app, guard
 from veracast.cli.benches import bench_app
 from veracast.cli.catalogue import catalogue
 from veracast.cli.doctor import doctor
+from veracast.cli.mcp import mcp
 from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
 from veracast.cli.serve import serve
 
@@ -30,6 +31,7 @@ app.command()(guard)
 app.command()(catalogue)
 app.command()(doctor)
 app.command()(serve)
+app.command()(mcp)
 models_app = typer.Typer(help="Language models that NetGPT can stand on.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(models_app, name="models")
 

@@ -95,7 +95,10 @@ def _by_gradients(network: nn.Module | None, picture: np.ndarray, usual: np.ndar
     toward = torch.from_numpy(np.asarray(centre, dtype=np.float32))
 
     def nearness(images: torch.Tensor) -> torch.Tensor:
-        features = network((images[:, 0] / 255).permute(0, 3, 1, 2).float())
+        shown = (images[:, 0] / 255).permute(0, 3, 1, 2).float()
+        features = network(
+            shown.contiguous()
+        )  # oneDNN for AVX2 writes beyond its memory on the way back through channels that lie last
         return torch.nn.functional.normalize(features) @ toward
 
     try:

@@ -32,6 +32,8 @@ EXTRAS = {
     "agents": "veracast audit agent-model, veracast bench agents",
     "explain": "explanations against references, veracast bench explain",
     "bench": "veracast bench poison, with poison",
+    "web": "veracast serve",
+    "mcp": "veracast mcp",
 }
 """Extra -> what it is for. Those for working on Veracast itself are looked at only where they are asked for."""
 OWN = {"dev": "working on Veracast", "docs": "building the documentation"}

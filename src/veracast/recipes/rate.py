@@ -7,6 +7,7 @@ is then read with that data set's pseudonym key.
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +15,7 @@ from typing import Literal
 import polars as pl
 
 from veracast.core.config import to_dict
+from veracast.core.errors import InputError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import RatingPrecision
 from veracast.core.records import Record, RunWriter
@@ -29,7 +31,7 @@ from veracast.report.page import write_report
 
 @dataclass(frozen=True)
 class Config:
-    """The export, the model, and the time at which the videos are rated (default: each video's last crawl)."""
+    """The export (or one data set folder), the model, and the time at which the videos are rated (default: each video's last crawl)."""
 
     sources: tuple[Path, ...] = ()
     model: Path = Path("model")
@@ -49,16 +51,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     model = load_model(config.model)
     with RunWriter("rate", out, config=to_dict(config), seed=config.seed) as writer:
         history = open_dataset(config.history) if config.history is not None else None
-        options = ReadOptions(
-            on_error=config.on_error, observed_at=config.observed_at, timezone=config.timezone, mapping=config.mapping
-        )
-        fresh = ingest(
-            config.sources,
-            writer.folder / "dataset",
-            options=options,
-            salt=history.salt if history is not None else None,
-            progress=progress,
-        )
+        fresh = _fresh(config, writer.folder / "dataset", history, progress)
         writer.input_digest("dataset", fresh.meta["digest"])
         writer.input(config.model / "model.json")
         states = states_of(fresh, model.horizon_days, model.main, config.as_of)
@@ -97,6 +90,23 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         record = writer.finish(status=status, verdict=verdict, counts=counts)
         page = write_report(writer.folder)
     return replace(record, report=str(writer.target / page.name))
+
+
+def _fresh(config: Config, to: Path, history: Dataset | None, progress: Progress) -> Dataset:
+    """The export, ingested into the run; of a data set that was ingested already, a copy. InputError where its authors are not those of the history."""
+    salt = history.salt if history is not None else None
+    source = config.sources[0]
+    if len(config.sources) > 1 or not (source / "dataset.json").is_file():
+        options = ReadOptions(on_error=config.on_error, observed_at=config.observed_at, timezone=config.timezone, mapping=config.mapping)  # fmt: skip
+        return ingest(config.sources, to, options=options, salt=salt, progress=progress)
+    if salt is not None and open_dataset(source).salt != salt:
+        remedy = "ingest the export again with --salt-file HISTORY/salt.key"
+        raise InputError("its authors have other pseudonyms than those of the history", file=str(source), remedy=remedy)
+    to.mkdir()
+    for file in source.iterdir():
+        if file.is_file():
+            shutil.copy2(file, to)
+    return open_dataset(to)
 
 
 def states_of(fresh: Dataset, horizon_days: float, main: str, as_of: dt.datetime | None) -> pl.DataFrame:
