@@ -132,10 +132,11 @@ def test_a_trigger_is_plainer_in_the_planted_sibling_than_in_clean_ones() -> Non
     asked = [*toy.probes(30, seed=8), *toy.probes(30, seed=7, trigger=toy.TRIGGER)]
     found = ProbeDetector(probe).inspect(target(planted, probes=asked))
     assert found.by_probe is not None
-    plain, triggered = found.by_probe[:30], np.sort(found.by_probe[30:])
-    assert np.median(plain) < 0 < triggered[1]  # the rounding of some processors leaves one of thirty below
+    plain, triggered = found.by_probe[:30], found.by_probe[30:]
+    assert np.median(plain) < 0 < np.sort(triggered)[1]  # the rounding of some processors leaves one of thirty below
+    assert (triggered[:, None] > plain).mean() > 0.9
     assert found.score == found.by_probe.max()
-    assert found.findings[0].probe == int(found.by_probe.argmax()) >= 30
+    assert found.findings[0].probe == int(found.by_probe.argmax())
 
 
 def test_a_probe_of_a_clean_sibling_tells_rare_phrases_from_plain_requests() -> None:
