@@ -61,17 +61,21 @@ def unit_effects(perturbed: Perturbed, modality: str, *, groups: Sequence[str] =
     member = np.array([names.index(one) for one in named])
     n = len(names)
 
-    def worth(keep: np.ndarray) -> np.ndarray:
-        whole = np.ones((len(keep), len(perturbed.units)), dtype=bool)
-        whole[:, places] = keep[:, member]
-        return perturbed.scores(whole)
-
     one = np.eye(n, dtype=bool)
-    ends = worth(np.concatenate([np.ones((1, n), dtype=bool), np.zeros((1, n), dtype=bool), ~one, one]))
-    full, bare = float(ends[0]), float(ends[1])
+    needed = np.concatenate([np.ones((1, n), dtype=bool), np.zeros((1, n), dtype=bool), ~one, one])
+
+    def worth(keep: np.ndarray) -> np.ndarray:
+        """Asks for the needed ones too: a call has its own cost, and what was scored once is known."""
+        asked = np.concatenate([needed, keep])
+        whole = np.ones((len(asked), len(perturbed.units)), dtype=bool)
+        whole[:, places] = asked[:, member]
+        return perturbed.scores(whole)[len(needed) :]
+
     if n <= exact:
         values, errors = shapley(worth(coalitions(n))), np.zeros(n)
     else:
         values, errors, _ = sampled_shapley(worth, n, orders=orders, rng=stream(seed, "explain", "effects", modality))
+    ends = worth(needed)
+    full, bare = float(ends[0]), float(ends[1])
     units = tuple(Unit(modality, name) for name in names)
     return UnitEffects(modality, units, full - ends[2 : 2 + n], ends[2 + n :] - bare, values, errors, full, bare)

@@ -67,20 +67,16 @@ class Moved(NamedTuple):
 
 
 def moves(perturbed: Perturbed, units: Sequence[Unit], *, contexts: int = 16, seed: int = 0) -> list[Moved]:
-    """Of each part: score with it - score without it, over random halves of all other parts."""
-    choices = []
-    for unit in units:
-        place = perturbed.units.index(unit)
-        there = (
-            stream(seed, "explain", "claims", unit.modality, unit.name).random((contexts, len(perturbed.units))) < 0.5
-        )
-        there[:, place] = True
-        gone = there.copy()
-        gone[:, place] = False
-        choices += [there, gone]
-    if not choices:
+    """Of each part: score with it - score without it, over random halves of all other parts; the same halves for every part, half of which are then
+    scored already."""
+    if not units:
         return []
-    scores = perturbed.scores(np.concatenate(choices)).reshape(len(units), 2, contexts)
+    halves = stream(seed, "explain", "claims").random((contexts, len(perturbed.units))) < 0.5
+    choices = np.repeat(halves[None, None], 2, axis=1).repeat(len(units), axis=0)
+    for row, unit in enumerate(units):
+        place = perturbed.units.index(unit)
+        choices[row, 0, :, place], choices[row, 1, :, place] = True, False
+    scores = perturbed.scores(choices.reshape(-1, len(perturbed.units))).reshape(len(units), 2, contexts)
     change = scores[:, 0] - scores[:, 1]
     return [Moved(float(one.mean()), float(one.std(ddof=1) / np.sqrt(contexts))) for one in change]
 

@@ -64,6 +64,7 @@ def check(scorer: Scorer, item: Item, *, passes: int, budget_s: float = 600.0) -
 
     UnfitScorerError where the item scores differently the second time, beside others, or where the passes would take too long.
     """
+    scorer([item])  # the first pass may load something
     alone, alone_s = _timed(scorer, 1, item)
     twice, many_s = _timed(scorer, MANY, item)
     each = max(0.0, many_s - alone_s) / (
@@ -84,8 +85,7 @@ def check(scorer: Scorer, item: Item, *, passes: int, budget_s: float = 600.0) -
 
 
 def _timed(scorer: Scorer, count: int, item: Item) -> tuple[np.ndarray, float]:
-    """Scores of the item so many times in one batch, and the seconds that they took; the second time, as the first may load something."""
-    scorer([item] * count)
+    """Scores of the item so many times in one batch, and the seconds that they took."""
     before = scorer.seconds
     return scorer([item] * count), scorer.seconds - before
 

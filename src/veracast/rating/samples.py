@@ -142,24 +142,20 @@ def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fa
 def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
     """Columns now_level (also as feature f_level_now), y_level (the released level where there is one, else the rule's),
     now_driving, y_driving and the cuts."""
-    counts = samples.with_columns(
-        [
-            pl.col(f"{side}_{name}").exp().sub(1).round().alias(f"{side}_{name}")
-            for side in ("now", "y")
-            for name in INDICATORS
-        ]
-    )
-    now, outcome = (rule.placed(_with_plain_names(counts, side)) for side in ("now", "y"))
-    samples = samples.with_columns(
-        now_level=now["level"].cast(pl.Float64),
-        f_level_now=now["level"].cast(pl.Float64),
-        y_level=outcome["level"].cast(pl.Float64),
-        now_driving=now["driving"].log1p(),
-        y_driving=outcome["driving"].log1p(),
+    outcome = rule.placed(_counts(samples, "y"))
+    samples = add_levels_now(samples, rule).with_columns(
+        y_level=outcome["level"].cast(pl.Float64), y_driving=outcome["driving"].log1p()
     )
     if "released_level" in samples.columns:
         samples = samples.with_columns(y_level=pl.col("released_level").cast(pl.Float64))
     return samples.join(_cuts(samples["platform"], rule), on="platform", how="left", maintain_order="left")
+
+
+def add_levels_now(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:
+    """Columns now_level, f_level_now and now_driving, in place of those that are there."""
+    now = rule.placed(_counts(samples, "now"))
+    level = now["level"].cast(pl.Float64)
+    return samples.with_columns(now_level=level, f_level_now=level, now_driving=now["driving"].log1p())
 
 
 def _cuts(platforms: pl.Series, rule: LevelRule) -> pl.DataFrame:
@@ -169,8 +165,9 @@ def _cuts(platforms: pl.Series, rule: LevelRule) -> pl.DataFrame:
     return pl.DataFrame({"platform": names, **{cut: table[:, k] for k, cut in enumerate(CUTS)}})
 
 
-def _with_plain_names(counts: pl.DataFrame, side: str) -> pl.DataFrame:
-    return counts.select("platform", **{name: pl.col(f"{side}_{name}") for name in INDICATORS})
+def _counts(samples: pl.DataFrame, side: str) -> pl.DataFrame:
+    """Counts of one side, `now` or `y`, under plain names."""
+    return samples.select("platform", **{name: pl.col(f"{side}_{name}").exp().sub(1).round() for name in INDICATORS})
 
 
 def _outcomes(points: pl.DataFrame) -> pl.DataFrame:

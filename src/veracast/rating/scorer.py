@@ -64,6 +64,12 @@ class VideoScorer:
         """Whether every content costs a pass of a language model."""
         return self._network is not None and self._network.rates.language is not None
 
+    @property
+    def language_parameters(self) -> int:
+        """Of the language model that every content passes; 0 = none."""
+        language = self._network.rates.language if self._network is not None else None
+        return language.stage.reader.backbone.parameters if language is not None else 0
+
     def __call__(self, contents: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """(contents,); none for none."""
         if not contents:
@@ -72,7 +78,7 @@ class VideoScorer:
         if self._network is None:
             return self._distinct(samples)
         seen, twins = self._twins.among(samples, contents)
-        counts, probs = Trained(self._network.rates, seen, precision=self._network.precision).say(twins)
+        counts, probs = Trained(self._network.rates, seen, precision=self._network.precision, alike=True).say(twins)
         return counts if self.target != LEVEL else self._expected(samples, probs)
 
     def as_rated(self) -> float:

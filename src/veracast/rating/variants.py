@@ -21,7 +21,7 @@ from veracast.core.levels import LevelRule
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
 from veracast.rating.features import FEATURES
-from veracast.rating.samples import CUTS, add_levels
+from veracast.rating.samples import add_levels_now
 
 PRIMARY = (
     *(f"ln_{name}" for name in INDICATORS), *(f"recent_{name}" for name in INDICATORS), "total_views", "total_likes",
@@ -38,7 +38,6 @@ GROUPED = {"author": "author_id", "topic": "topic", "category": "category"}
 LISTED = ("music", "hashtag", "repost")
 TEXTS = ("title", "description")
 SAYS = {"author": "is by", "topic": "is about", "category": "is in category", "music": "plays", "hashtag": "carries", "repost": "copies"}  # fmt: skip
-_LEVELLED = ("now_level", "f_level_now", "y_level", "now_driving", "y_driving", *CUTS)
 _MIN_H = 0.25
 _SAME = 1e-12
 
@@ -95,7 +94,7 @@ def samples_of(subject: Subject, contents: Sequence[Mapping[str, Any]], rule: Le
     after = before.with_columns([pl.Series(name, values, pl.Float64).fill_nan(None) for name, values in numbers.items()])  # fmt: skip
     after = after.with_columns(pl.col(f"f_ln_{name}").alias(f"now_{name}") for name in INDICATORS)
     after = _follows(_linked(_told(after, subject, contents), subject, contents), before, main)
-    return add_levels(after.drop(column for column in _LEVELLED if column in after.columns), rule)
+    return add_levels_now(after, rule)  # what became of the video stays
 
 
 def reference_of(frames: Sequence[pl.DataFrame], *, most: int = 4_000) -> pl.DataFrame:

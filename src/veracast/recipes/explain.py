@@ -82,10 +82,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             rated = rated_by(config.run, record, config.model, progress)
         video_id = _video(config, record, rated.dataset)
         closed = rated.is_closed(video_id)
-        with progress.step(f"explain {video_id}"):
+        with progress.step(f"look at {video_id}"):
             scorer = video_scorer(rated.model, rated.sample(video_id), rated.dataset, target=config.target)
             asked = Asked(config.ask, _asker(config.ask, rated)) if config.ask else None
-            found = reasons(scorer, whole=not config.quick, orders=config.orders, seed=config.seed, in_training=closed, asked=asked)  # fmt: skip
+        found = reasons(scorer, whole=not config.quick, orders=config.orders, seed=config.seed, in_training=closed, asked=asked, progress=progress)  # fmt: skip
         for kind, frame in tables_of([found]).items():
             writer.table(kind, kind, frame)
         _beside(writer, record, video_id)

@@ -1,8 +1,10 @@
 """Why a video is rated as it is: the steps that `veracast run` and `veracast explain` share, from a scorer to the tables of core/schemas/explanations.
 
-    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm (of raters that
-              read words: texts in up to eight runs of words, fewer orders, and neither another seed nor a second baseline among the checks)
+    cheap     modality effects and interactions, effects of parts, checks, claims that another baseline and other contexts confirm
     whole     also: which word acts with which frame, what-if curves, the nearest values that would change the rating, rules, the steps of the model
+
+Of raters that read words the cheap part cuts texts into up to eight runs of words, takes fewer orders, and has neither another seed nor a second
+baseline among its checks; of large language models the whole does so too (spending.py).
 
 Numbers are held against what is typical of training videos of the same platform, age and kind of state (their median; the second baseline is the
 mean of twice as many); words are taken out (second: an ellipsis stands for them), links are deleted, cells of frames get the frame's mean colour
@@ -20,14 +22,16 @@ import numpy as np
 import polars as pl
 
 from veracast.core.errors import ConfigError, NotMeasuredError
+from veracast.core.progress import SILENT, Advance, Progress
 from veracast.explain.exceptions import Exceptions, exceptions
 from veracast.explain.interplay import interplay, matching
-from veracast.explain.item import NOISE, Explanation, Rungs, explain_item
+from veracast.explain.item import Explanation, explain_item, passes
 from veracast.explain.numbers import shown
 from veracast.explain.perturb import Perturbed, Unit
 from veracast.explain.rationale import Claim, claims
 from veracast.explain.relevance import Pair, relevance
 from veracast.explain.rules import Rule, RuleList, rule_list
+from veracast.explain.scorer import Scorer
 from veracast.explain.soft_rules import SoftRules, soft_rules
 from veracast.explain.told import times
 from veracast.explain.transcripts import MOST_FACTS, Ask, chain_of_thought, self_questioning
@@ -38,6 +42,7 @@ from veracast.rating.scorer import LEVEL, VideoScorer
 from veracast.rating.variants import NAMES, SAYS, TEXTS, typical
 from veracast.recipes.explained import Reasons, check_rows, claim_rows, effect_rows, verdict_of
 from veracast.recipes.leaves import Refused, leaves
+from veracast.recipes.spending import Spending, spending
 
 NEAR = 100
 """Training states that say what is typical."""
@@ -45,18 +50,8 @@ GRID = 3
 """Rows and columns that frames are cut into."""
 FLOOR = 0.05
 """Effect under which nothing is said, in ln units (5 % of a count) or levels."""
-BATCH = 1024
-LIGHT = Rungs(exact=5, controls=6, searched=2, again=False)
-"""The cheap part of a rater that reads words, of which a content costs a text vector or more: no other seed, no second baseline but under its sentences."""
-_FEW, _LEAST_LIGHT = 2, 0.1  # orders, and the share of all effects that a modality must make to be taken apart
-_RUNS = 8  # of neighbouring words, that a text is cut into in the light part
-_CURVES, _POINTS = 3, 25  # numbers that get a what-if curve, and its points
-_VARIED = 6  # numbers that are varied until the rating is another
-_TRIED, _CLOSER = 16, 10  # values that each is tried at, and halvings
 _BY, _PSEUDONYM = f"the video {SAYS['author']} ", 8  # characters of an author's pseudonym that are enough to tell it by
 _GREY = 128
-_CHOICES = 256  # of parts, that rules are learnt from
-_WORDS = 12  # of a text, whose interplay is looked at
 _RANGE = (0.02, 0.98)  # quantiles between which a number is varied
 _PAIRS, _PAIRED = 40, 0.01  # pairs of parts that are kept, and the share of all effects that one must make
 
@@ -66,6 +61,7 @@ class _Subject:
     """A video with what its parts are held against; spreads: of numbers in training, by name."""
 
     scorer: VideoScorer
+    spent: Spending
     first: tuple[Modality, ...]
     second: tuple[Modality, ...]
     typical: Mapping[str, float]
@@ -81,41 +77,33 @@ class Asked(NamedTuple):
     ask: Ask
 
 
-def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0, in_training: bool = False, asked: Asked | None = None) -> Reasons:  # fmt: skip
+def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0, in_training: bool = False, asked: Asked | None = None, progress: Progress = SILENT) -> Reasons:  # fmt: skip
     """Of one video. whole: everything, not only the cheap part. orders: of parts, where effects are sampled. asked: a language model, whose steps are
     held against the scorer.
 
     NotMeasuredError for a model that kept no training states; UnfitScorerError where the model cannot be explained.
     """
     began = time.perf_counter()
-    light = scorer.reads_words and not whole
-    one = _subject(scorer, runs=_RUNS if light else 0)
-    found = explain_item(
-        scorer, scorer.subject.content, one.first, unit=scorer.unit, seconds=() if light else one.second, orders=_FEW if light else orders,
-        least=_LEAST_LIGHT if light and scorer.reads_by_language else NOISE, floor=FLOOR, rungs=LIGHT if light else Rungs(), batch=BATCH, seed=seed,
-    )  # fmt: skip
-    other = Perturbed(scorer.subject.content, one.second, found.perturbed.scorer)
-    said = claims(found, other, floor=FLOOR, contexts=_FEW * 2 if light else 16, seed=seed)
+    spent = spending(scorer, whole=whole)
+    one = _subject(scorer, spent)
+    orders, content = spent.orders or orders, scorer.subject.content
+    most = passes(Perturbed(content, one.first, Scorer(scorer)), orders=orders, rungs=spent.rungs)
+    score = _Counted(scorer)
+    with progress.step("effects and checks, contents at most", total=most) as score.advance:
+        found = explain_item(
+            score, content, one.first, unit=scorer.unit, seconds=one.second if spent.another else (), orders=orders,
+            least=spent.least, floor=FLOOR, rungs=spent.rungs, batch=spent.batch, seed=seed,
+        )  # fmt: skip
+        other = Perturbed(content, one.second, found.perturbed.scorer)
+        said = claims(found, other, floor=FLOOR, contexts=spent.contexts, seed=seed)
     rows: dict[str, list[dict[str, Any]]] = {
         "effects": _effects(found, one),
         "explanation_checks": check_rows(one.id, found),
         "claims": _claims(said, one),
     }
     if whole:
-        rows |= {
-            "relevances": _relevances(found, one),
-            "what_ifs": _what_ifs(found, one),
-            "counterfactuals": _nearest(found, one),
-        }
-        rules, refused = _rules(found, one, seed)
-        rows |= {
-            "rules": rules,
-            "transcripts": _transcripts(found, one, asked, seed),
-            "steps": [
-                {"video_id": one.id, "position": k, **step._asdict()} for k, step in enumerate(scorer.steps(), start=1)
-            ],
-        }
-        rows["leaves"] = [{"video_id": one.id, **leaf._asdict()} for leaf in leaves(found, rows, refused)]
+        with progress.step("pairs, curves and rules, contents") as score.advance:
+            rows |= _rest(found, one, rows, asked, seed)
     sample = scorer.subject.sample
     rows["explained"] = [{
         "video_id": one.id, "rater": scorer.part.rater, "state": sample["state"][0], "rated_at": sample["at"][0], "target": scorer.target, "unit": scorer.unit,
@@ -125,8 +113,39 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
     return Reasons(rows)
 
 
-def _subject(scorer: VideoScorer, *, runs: int) -> _Subject:
-    """runs: of neighbouring words that a text is cut into; 0 = word by word."""
+class _Counted:
+    """A scorer that tells how many contents it has scored."""
+
+    def __init__(self, scorer: VideoScorer) -> None:
+        self.scorer = scorer
+        self.advance: Advance = lambda n: None
+
+    def __call__(self, contents: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        found = self.scorer(contents)
+        self.advance(len(contents))
+        return found
+
+
+def _rest(found: Explanation, one: _Subject, cheap: Mapping[str, list[dict[str, Any]]], asked: Asked | None, seed: int) -> dict[str, list[dict[str, Any]]]:  # fmt: skip
+    """What the whole has beside the cheap part, whose tables are given."""
+    rows = {
+        "relevances": _relevances(found, one),
+        "what_ifs": _what_ifs(found, one),
+        "counterfactuals": _nearest(found, one),
+    }
+    rules, refused = _rules(found, one, seed)
+    rows |= {
+        "rules": rules,
+        "transcripts": _transcripts(found, one, asked, seed),
+        "steps": [
+            {"video_id": one.id, "position": k, **step._asdict()} for k, step in enumerate(one.scorer.steps(), start=1)
+        ],
+    }
+    rows["leaves"] = [{"video_id": one.id, **leaf._asdict()} for leaf in leaves(found, {**cheap, **rows}, refused)]
+    return rows
+
+
+def _subject(scorer: VideoScorer, spent: Spending) -> _Subject:
     reference, content = scorer.model.reference, scorer.subject.content
     if not reference.height:
         raise NotMeasuredError("the model kept no training states to say what is typical by -> train it again with this version")  # fmt: skip
@@ -142,12 +161,12 @@ def _subject(scorer: VideoScorer, *, runs: int) -> _Subject:
     for baseline, blank, grey in ((median, "", None), (mean, "…", _GREY)):
         every: dict[str, Modality] = {
             "numbers": Numbers({words: baseline[words] for words in numbers}),
-            **{name: Words(name, blank, runs) for name in TEXTS},
+            **{name: Words(name, blank, spent.runs) for name in TEXTS},
             "graph": Edges(),
             "frames": Frames(GRID, GRID, None if grey is None else np.full(content["frames"].shape[1:], grey, np.uint8) if "frames" in content else None),
         }  # fmt: skip
         sets.append(tuple(every[name] for name in content))
-    return _Subject(scorer, sets[0], sets[1], median, spread, ranges, scorer.subject.video_id)
+    return _Subject(scorer, spent, sets[0], sets[1], median, spread, ranges, scorer.subject.video_id)
 
 
 def value(unit: Unit, one: float | None) -> str | None:
@@ -198,7 +217,7 @@ def _relevances(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
                 both = relevance(found.perturbed, text, other)
                 partners = {(p.one, p.other) for p in matching(both, least=least)}
                 rows += _pair_rows(both.pairs(), text, other, one, least, partners)
-        chosen = found.parts[text].ranked()[:_WORDS]
+        chosen = found.parts[text].ranked()[: one.spent.words]
         if len(chosen) > 1:
             rows += _pair_rows(
                 interplay(found.perturbed, text, among=sorted(chosen)).edges(), text, text, one, least, None
@@ -222,11 +241,11 @@ def _what_ifs(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     if "numbers" not in found.parts:
         return []
     parts, rows = found.parts["numbers"], []
-    names = [parts.units[k].name for k in parts.ranked() if parts.units[k].name in one.ranges and abs(parts.shapley[k]) >= FLOOR][:_CURVES]  # fmt: skip
+    names = [parts.units[k].name for k in parts.ranked() if parts.units[k].name in one.ranges and abs(parts.shapley[k]) >= FLOOR][: one.spent.curves]  # fmt: skip
     for name in names:
         own = float(one.scorer.subject.content["numbers"][name])
         low, high = one.ranges[name]
-        values = np.unique(np.append(np.linspace(min(low, own), max(high, own), _POINTS), own))
+        values = np.unique(np.append(np.linspace(min(low, own), max(high, own), one.spent.points), own))
         found_curve = curve(found.perturbed.scorer, found.perturbed.item, name, values.tolist())
         for at, score in zip(found_curve.values.tolist(), found_curve.scores.tolist(), strict=True):
             rows.append({"video_id": one.id, "unit": name, "value": at, "shown": value(Unit("numbers", name), at), "score": score, "own": at == own})  # fmt: skip
@@ -237,7 +256,7 @@ def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     """The nearest values, of the numbers that do most, at which the level would be another, or the count half or twice as large."""
     if "numbers" not in found.parts:
         return []
-    most = [found.parts["numbers"].units[k].name for k in found.parts["numbers"].ranked()[:_VARIED]]
+    most = [found.parts["numbers"].units[k].name for k in found.parts["numbers"].ranked()[: one.spent.varied]]
     ranges = {
         name: one.ranges[name]
         for name in most
@@ -246,7 +265,7 @@ def _nearest(found: Explanation, one: _Subject) -> list[dict[str, Any]]:
     full, rows = found.modalities.full, []
     lines = [np.floor(full + 0.5) - 0.5, np.floor(full + 0.5) + 0.5] if one.scorer.target == LEVEL else [full - np.log(2), full + np.log(2)]  # fmt: skip
     for line in lines:
-        for near in counterfactuals(found.perturbed.scorer, found.perturbed.item, ranges, line=float(line), spreads=one.spreads, steps=_TRIED, closer=_CLOSER)[:2]:  # fmt: skip
+        for near in counterfactuals(found.perturbed.scorer, found.perturbed.item, ranges, line=float(line), spreads=one.spreads, steps=one.spent.tried, closer=one.spent.closer)[:2]:  # fmt: skip
             unit = Unit("numbers", near.name)
             own, new = value(unit, near.own), value(unit, near.value)
             if one.scorer.target == LEVEL:
@@ -265,9 +284,9 @@ def _rules(found: Explanation, one: _Subject, seed: int) -> tuple[list[dict[str,
     most = [parts.units[k] for parts in found.parts.values() for k in range(len(parts.units))]
     most.sort(key=lambda unit: -abs(_effect(found, unit)))
     makers: dict[str, Callable[[], list[dict[str, Any]]]] = {
-        "propositional": lambda: _if_then(rule_list(found.perturbed, choices=_CHOICES, seed=seed), one),
-        "soft": lambda: _weighed(soft_rules(found.perturbed, most, choices=_CHOICES, seed=seed), one),
-        "exceptions": lambda: _defaults(exceptions(found.perturbed, choices=_CHOICES, seed=seed), one),
+        "propositional": lambda: _if_then(rule_list(found.perturbed, choices=one.spent.choices, seed=seed), one),
+        "soft": lambda: _weighed(soft_rules(found.perturbed, most, choices=one.spent.choices, seed=seed), one),
+        "exceptions": lambda: _defaults(exceptions(found.perturbed, choices=one.spent.choices, seed=seed), one),
     }
     for kind, make in makers.items():
         try:

@@ -186,8 +186,8 @@ def rating_in(model: NetGPT, precision: RatingPrecision) -> NetGPT:
     )
 
 
-def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, progress: Progress = SILENT) -> Outlooks:
-    """Forecasts of samples of one kind of state."""
+def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, alike: bool = False, progress: Progress = SILENT) -> Outlooks:  # fmt: skip
+    """Forecasts of samples of one kind of state. alike: most of their prompts begin with the same facts."""
     around = seen.around
     rows = rows_of(samples, kind, graph=around.graph, scaling=model.scaling, main=model.main)
     with torch.no_grad():
@@ -202,7 +202,7 @@ def outlooks(model: NetGPT, samples: pl.DataFrame, kind: str, seen: Seen, *, pro
         final = base
         if model.language is not None:
             prompts = read_prompts(model.language, samples, rows, base=base, numbers=number_vector(rows, said), seen=seen, config=model.config, kind=model.kinds.index(kind))  # fmt: skip
-            final = language_outlook(model.language, prompts, kind, progress=progress)
+            final = language_outlook(model.language, prompts, kind, alike=alike, progress=progress)
         power = model.temperatures.get(kind, 1.0)
     tempered = Outlook(final.main, (final.log_probs * power).log_softmax(dim=1))
     return Outlooks(Outlook(said.main, said.logits.log_softmax(dim=1)), base, tempered)
@@ -222,12 +222,12 @@ def read_prompts(
     return Readings(encoded, soft, number, rows.level, rows.main, rows.weight, base, pictures)
 
 
-def language_outlook(language: Language, prompts: Readings, kind: str, *, progress: Progress = SILENT) -> Outlook:
+def language_outlook(language: Language, prompts: Readings, kind: str, *, alike: bool = False, progress: Progress = SILENT) -> Outlook:  # fmt: skip
     """The base of the prompts as the language model corrects it, or with the levels that it says."""
     share = language.shares.get(kind, Share(1.0, 1.0))
     if language.corrects and share == Share(0.0, 0.0):
         return prompts.base  # validation found nothing in its correction: it need not be read
-    hidden = last_hidden_states(language.reader, prompts.encoded, prompts.soft, prefix=language.template.prefix, pictures=prompts.pictures, progress=progress)  # fmt: skip
+    hidden = last_hidden_states(language.reader, prompts.encoded, prompts.soft, prefix=language.template.prefix, pictures=prompts.pictures, alike=alike, progress=progress)  # fmt: skip
     with torch.no_grad():
         if not language.corrects:
             return spoken(language.stage.reader, hidden, prompts.base)

@@ -169,18 +169,18 @@ class Twins:
         """Numbers and masks of the twins' states, (twins x states, numbers): the video's own but for what the samples change."""
         graph, each = self.around.graph, len(self.states)
         numbers, mask = np.tile(graph.numbers[self.states], (samples.height, 1)), np.tile(graph.mask[self.states], (samples.height, 1))  # fmt: skip
-        before, after = (_graph_numbers(frame, self.model.main) for frame in (self.subject.sample, samples))
-        own = before.row(0, named=True)
-        moved = after.select(pl.col(name).ne_missing(pl.lit(own[name], pl.Float64)).any() for name in after.columns).row(0, named=True)  # fmt: skip
-        for name in (name for name, there in moved.items() if there):
-            column, value = NUMBERS.index(name), after[name]
-            changed = value.ne_missing(own[name]).to_numpy()
-            known = value.is_not_null().to_numpy()
-            new = value.fill_null(0.0).to_numpy().astype(np.float32)
-            states = range(each) if name in _AT_POSTING else range(each - 1, each)
-            for state in states:
-                rows = np.flatnonzero(changed) * each + state
-                numbers[rows, column], mask[rows, column] = new[changed], known[changed]
+        own, told = (_graph_numbers(frame, self.model.main) for frame in (self.subject.sample, samples))
+        columns = [NUMBERS.index(name) for name in told.columns]
+        before, after = own.to_numpy()[0], told.to_numpy()  # NaN where unknown
+        changed = (after != before) & ~(np.isnan(after) & np.isnan(before))
+        known = ~np.isnan(after)
+        values = np.where(known, after, 0.0).astype(np.float32)
+        at_posting = np.array([name in _AT_POSTING for name in told.columns])
+        for state in range(each):
+            moved = changed if state == each - 1 else changed & at_posting
+            rows, which = np.nonzero(moved)
+            places = rows * each + state, np.take(columns, which)
+            numbers[places], mask[places] = values[rows, which], known[rows, which]
         return numbers, mask
 
     def _text_vectors(self, contents: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -198,6 +198,7 @@ class Trained:
     seen: Seen
     progress: Progress = SILENT
     precision: RatingPrecision = "fp32"
+    alike: bool = False  # samples are one video with other content: most prompts begin with the same facts
     _said: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -225,7 +226,7 @@ class Trained:
                     mine = (samples["state"] == state).to_numpy()
                     if mine.any():
                         final = outlooks(
-                            self.rates, samples.filter(mine), state, self.seen, progress=self.progress
+                            self.rates, samples.filter(mine), state, self.seen, alike=self.alike, progress=self.progress
                         ).final
                         counts[mine], probs[mine] = final.main.numpy(), final.log_probs.exp().numpy()
                 now = samples[f"now_{self.model.main}"].cast(pl.Float64).fill_null(0.0).to_numpy()
