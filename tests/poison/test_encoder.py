@@ -13,7 +13,7 @@ import torch
 from veracast.core.errors import InputError
 from veracast.models.checkpoints import save_weights
 from veracast.poison.backbones import BackboneConfig
-from veracast.poison.encoder import CURVE, Encoder, pixels, spread
+from veracast.poison.encoder import CURVE, Encoder, pixels, spread_of
 
 SMALL = BackboneConfig(width=2)
 
@@ -97,6 +97,6 @@ def test_a_folder_that_is_not_whole_or_was_changed_is_refused(tmp_path: Path) ->
 
 
 def test_spread_is_0_for_one_direction_and_1_for_opposite_ones() -> None:
-    assert spread(np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])) == pytest.approx(0, abs=1e-12)
+    assert spread_of(np.array([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]])) == pytest.approx(0, abs=1e-12)
     # corners of a square, (+-1, +-1) / sqrt 2: deviation 1 / sqrt 2 in both dimensions
-    assert spread(np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])) == pytest.approx(1)
+    assert spread_of(np.array([[1.0, 1], [1, -1], [-1, 1], [-1, -1]])) == pytest.approx(1)

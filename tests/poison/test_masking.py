@@ -11,8 +11,8 @@ from veracast.poison.masking import (
     activation_maps,
     best_windows,
     masked,
+    painted,
     relative,
-    spread,
     squares,
     stamped,
     unit,
@@ -56,7 +56,7 @@ def test_what_is_hidden_has_the_mean_colour(images: np.ndarray) -> None:
 
 def test_a_pixel_gets_the_mean_effect_of_the_masks_that_hide_it() -> None:
     hidden = np.array([[0, 0, 2, 2], [1, 0, 2, 2]])
-    found = spread(np.array([[1.0, 3.0]]), stamped(hidden, 3, 4))
+    found = painted(np.array([[1.0, 3.0]]), stamped(hidden, 3, 4))
     assert found[0].tolist() == [[1, 2, 3, 0], [1, 2, 3, 0], [0, 0, 0, 0]]
 
 
@@ -64,7 +64,7 @@ def test_a_larger_pixel_gets_the_effects_of_what_covers_it_by_their_share() -> N
     # pixels of 2 x 2, the last ones cut at 5: the first square hides a whole one, the second halves of two and all of the last column's
     hidden = np.array([[0, 0, 2, 2], [1, 0, 4, 2]])
     assert stamped(hidden, 2, 5, factor=2).tolist() == [[[1, 0, 0]], [[0.5, 1, 1]]]
-    found = spread(np.array([[1.0, 4.0]]), stamped(hidden, 2, 5, factor=2))
+    found = painted(np.array([[1.0, 4.0]]), stamped(hidden, 2, 5, factor=2))
     np.testing.assert_allclose(found[0], [[(1 + 0.5 * 4) / 1.5, 4, 4]])
 
 

@@ -23,7 +23,7 @@ from veracast.models.loop import warmup_cosine
 from veracast.poison import ssl
 from veracast.poison.augment import OFF, Augmentation
 from veracast.poison.backbones import BackboneConfig
-from veracast.poison.encoder import Encoder, pixels, spread
+from veracast.poison.encoder import Encoder, pixels, spread_of
 from veracast.poison.ssl import (
     BYOL,
     METHODS,
@@ -385,6 +385,6 @@ def test_collapse_shows_in_the_spread_of_projections(tmp_path: Path, monkeypatch
         run = ssl._Run(IMAGES, dataclasses.replace(MILD, method=name, epochs=60), tmp_path, 0)  # type: ignore[arg-type]
         run.go(lambda n: None)
         with torch.no_grad():
-            found[name] = spread(run.method.get_submodule("projector")(run.method.backbone(pixels(IMAGES))).numpy())
+            found[name] = spread_of(run.method.get_submodule("projector")(run.method.backbone(pixels(IMAGES))).numpy())
     assert found["simsiam"] > 0.9
     assert found["collapsing"] < 0.7

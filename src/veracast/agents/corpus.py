@@ -24,11 +24,13 @@ import numpy as np
 from veracast.agents.actions import calls_of
 from veracast.core.errors import InputError
 from veracast.core.progress import SILENT, Progress
+from veracast.core.spread import HERE, Spread
 from veracast.core.trajectories import ToolCall, Trajectory, Turn
 from veracast.data.trajectories import Row, read_trajectories
 
 BREAK = np.uint64(0)
 """Stands between turns; no phrase crosses it."""
+BLOCK = 500  # rows that are hashed as one piece of work
 MOST_WORDS = 50_000  # of one row; what follows is counted as cut
 MOST_CALL_WORDS = 96
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -83,22 +85,22 @@ class Corpus:
         return np.fromfile(self.words, dtype=np.uint64, count=stop - start, offset=8 * start)
 
 
-def read_corpus(files: Sequence[Path], folder: Path, *, progress: Progress = SILENT) -> Corpus:
-    """Hash all rows of the files into a folder. InputError where a file cannot be read, or no row of all could."""
+def read_corpus(files: Sequence[Path], folder: Path, *, progress: Progress = SILENT, spread: Spread = HERE) -> Corpus:
+    """Hash all rows of the files into a folder. spread: who hashes; the rows are read here. InputError where a file cannot be read, or no row of all could."""
     folder.mkdir(parents=True, exist_ok=True)
     sources: list[Source] = []
     rejects: list[Reject] = []
     lengths, cut, digest = [0], 0, hashlib.sha256()
     with (folder / "words.u64").open("wb") as words, (folder / "acts.bin").open("wb") as acts, progress.step("read trajectories") as advance:  # fmt: skip
-        for place, row in _rows(files):
-            if row.trajectory is None:
-                rejects.append(Reject(place, row.number, row.reason, row.detail))
-            else:
-                told, done = hashed(row.trajectory)
-                cut += len(told) > MOST_WORDS
-                lengths.append(_write(told[:MOST_WORDS], done, len(sources), words, acts, digest))
-                sources.append(Source(place, row.number, row.trajectory.id, row.trajectory.planted))
-            advance(1)
+        for block in spread.map(_hashed_block, ((rows,) for rows in _blocks(_rows(files)))):
+            for one in block:
+                if isinstance(one, Reject):
+                    rejects.append(one)
+                else:
+                    cut += len(one.told) > MOST_WORDS
+                    lengths.append(_write(one.told[:MOST_WORDS], one.done, len(sources), words, acts, digest))
+                    sources.append(one.source)
+            advance(len(block))
     if not sources:
         why = f"no row of {len(rejects):,} is a trajectory" if rejects else "holds no row"
         reasons = ", ".join(dict.fromkeys(one.reason for one in rejects))
@@ -191,6 +193,32 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(part)
     else:
         yield str(value)
+
+
+class _Hashed(NamedTuple):
+    """A row as `hashed` has it."""
+
+    source: Source
+    told: np.ndarray
+    done: list[tuple[int, int]]
+
+
+def _hashed_block(rows: Sequence[tuple[int, Row]]) -> list[_Hashed | Reject]:
+    """Rows with the place of their file."""
+    found: list[_Hashed | Reject] = []
+    for place, row in rows:
+        if row.trajectory is None:
+            found.append(Reject(place, row.number, row.reason, row.detail))
+        else:
+            source = Source(place, row.number, row.trajectory.id, row.trajectory.planted)
+            found.append(_Hashed(source, *hashed(row.trajectory)))
+    return found
+
+
+def _blocks(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
+    """BLOCK rows at a time."""
+    while block := list(islice(rows, BLOCK)):
+        yield block
 
 
 def _rows(files: Sequence[Path]) -> Iterator[tuple[int, Row]]:

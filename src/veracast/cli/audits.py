@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
+from veracast.cli.options import ConfigFile, Json, Out, Quiet, Ray, Seed, Set, run_recipe
 
 audit_app = typer.Typer(
     help="Vouch for the data that models learn from. Exit codes: 0 nothing found, 3 findings, 4 not measured.",
@@ -24,7 +24,7 @@ def audit_images(
     edge_px: Annotated[int | None, typer.Option("--edge-px", help="images are read as squares of this size; default 32")] = None,
     demo: Annotated[str | None, typer.Option("--demo", help="poisoned or clean: generated images instead of a source")] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="where a patch is found, train again without its images and say what it does then")] = False,
-    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+    ray: Ray = None, sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Which images of an unlabelled training set carry a backdoor patch, and what it looks like.
 
@@ -48,14 +48,14 @@ def audit_images(
         "retrain": retrain or None,
         "seed": seed,
     }
-    run_recipe("audit_images", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
+    run_recipe("audit_images", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited, ray=ray)
 
 
 @audit_app.command("agent-data")
 def audit_agent_data(
     files: Annotated[list[Path] | None, typer.Argument(help="trajectories: .jsonl, .json or .parquet", show_default=False)] = None,
     demo: Annotated[str | None, typer.Option("--demo", help="planted or clean: generated episodes instead of files")] = None,
-    sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+    ray: Ray = None, sets: Set = None, out: Out = None, config: ConfigFile = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Which rows of an agent's training data carry a planted behaviour: the rows, the span that triggers it, the action it buys.
 
@@ -71,7 +71,7 @@ def audit_agent_data(
     from veracast.cli.output import audited
 
     given = {"files": files or None, "demo": demo, "seed": seed}
-    run_recipe("audit_agent_data", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited)
+    run_recipe("audit_agent_data", given, config, sets, out, as_json=as_json, quiet=quiet, show=audited, ray=ray)
 
 
 @audit_app.command("agent-model")

@@ -14,7 +14,7 @@ from veracast.cli.benches import bench_app
 from veracast.cli.catalogue import catalogue
 from veracast.cli.doctor import doctor
 from veracast.cli.mcp import mcp
-from veracast.cli.options import ConfigFile, Json, Out, Quiet, Seed, Set, run_recipe
+from veracast.cli.options import ConfigFile, Json, Out, Quiet, Ray, Seed, Set, run_recipe
 from veracast.cli.serve import serve
 
 app = typer.Typer(
@@ -90,7 +90,7 @@ def demo(out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet
 def run(
     sources: Sources, out: Out = None, as_of: AsOf = None, horizon_days: Horizon = None, on_error: OnError = None,
     observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None, media: Media = None,
-    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, seed: Seed = None,
+    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, ray: Ray = None, seed: Seed = None,
     as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """The main job on your export: ingest, split, train, rate, explain, one HTML report.
@@ -104,7 +104,7 @@ def run(
         "sources": sources, "as_of": as_of, "horizon_days": horizon_days, "on_error": on_error, "observed_at": observed_at,
         "timezone": timezone, "mapping": mapping, "media": media, "keep_comments": keep_comments or None, "seed": seed,
     }  # fmt: skip
-    run_recipe("run", given, config, sets, out, as_json=as_json, quiet=quiet)
+    run_recipe("run", given, config, sets, out, as_json=as_json, quiet=quiet, ray=ray)
 
 
 @app.command()
@@ -115,7 +115,7 @@ def ingest(
     media: Media = None, keep_comments: KeepComments = False,
     salt_file: Annotated[Path | None, typer.Option("--salt-file", help="salt.key of a data set whose authors to share")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace an existing data set")] = False,
-    out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+    ray: Ray = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Read exports into a data set folder.
 
@@ -127,7 +127,7 @@ def ingest(
         "sources": sources, "to": to, "on_error": on_error, "observed_at": observed_at, "timezone": timezone, "mapping": mapping,
         "media": media, "keep_comments": keep_comments or None, "salt_file": salt_file, "overwrite": overwrite or None, "seed": seed,
     }  # fmt: skip
-    run_recipe("ingest", given, None, None, out, as_json=as_json, quiet=quiet)
+    run_recipe("ingest", given, None, None, out, as_json=as_json, quiet=quiet, ray=ray)
 
 
 def _guess(path: Path) -> int:
@@ -205,14 +205,14 @@ def rate(
     sources: Sources, model: Annotated[Path, typer.Option("--model", help="folder written by veracast train")],
     history: Annotated[Path | None, typer.Option("--history", help="data set whose authors and topics give a past")] = None,
     as_of: AsOf = None, on_error: OnError = None, observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None,
-    precision: Precision = None, sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
+    precision: Precision = None, ray: Ray = None, sets: Set = None, out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """Rate a fresh export with a saved model."""
     given = {
         "sources": sources, "model": model, "history": history, "as_of": as_of, "on_error": on_error, "observed_at": observed_at,
         "timezone": timezone, "mapping": mapping, "precision": precision, "seed": seed,
     }  # fmt: skip
-    run_recipe("rate", given, None, sets, out, as_json=as_json, quiet=quiet)
+    run_recipe("rate", given, None, sets, out, as_json=as_json, quiet=quiet, ray=ray)
 
 
 @app.command()

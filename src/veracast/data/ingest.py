@@ -11,6 +11,7 @@ import polars as pl
 from veracast.core.errors import InputError
 from veracast.core.files import new_folder
 from veracast.core.progress import SILENT, Progress
+from veracast.core.spread import HERE, Spread
 from veracast.data.dataset import SALT_FILE, Dataset, check_tables, open_dataset, write_tables
 from veracast.data.media import check_media, read_frames
 from veracast.data.merge import Merged, merge
@@ -33,12 +34,14 @@ def ingest(
     salt: bytes | None = None,
     media: Path | None = None,
     progress: Progress = SILENT,
+    spread: Spread = HERE,
     overwrite: bool = False,
 ) -> Dataset:
     """Read every source into one data set at `to` and open it.
 
     salt: the pseudonym key of another data set; None derives one from the sources.
     media: a folder of video files or image folders, matched by video id.
+    spread: who reads the sources, one a piece; whoever does must find them under their paths.
     Raises InputError for a source that cannot be read (under on_error="stop" also for the first bad record) and
     leaves nothing behind that looks finished.
     """
@@ -49,7 +52,7 @@ def ingest(
     chosen = [choose_reader(source, options) for source in sources]
     with new_folder(to, overwrite=overwrite) as folder:
         digests = digest_beside(sources)
-        batches = _read_all(list(zip(sources, chosen, strict=True)), options, progress)
+        batches = _read_all(list(zip(sources, chosen, strict=True)), options, progress, spread)
         _check_not_empty([batch for batch, _ in batches], sources)
         with progress.step("merge and write"):
             salt = digests.result().salt if salt is None else salt
@@ -86,9 +89,16 @@ def _check_source(path: Path) -> None:
         raise InputError("is a directory, not an export file", file=str(path), remedy=remedy)
 
 
-def _read_all(sources: list[tuple[Path, Reader]], options: ReadOptions, progress: Progress) -> list[tuple[Batch, int]]:
+def _read_all(sources: list[tuple[Path, Reader]], options: ReadOptions, progress: Progress, spread: Spread) -> list[tuple[Batch, int]]:  # fmt: skip
     """All batches, each with the number of its source."""
     batches = []
+    if spread.workers > 1 and len(sources) > 1:
+        pieces = [(path.absolute(), options) for path, _ in sources]
+        with progress.step("read the sources", total=len(sources)) as advance:
+            for number, found in enumerate(spread.map(_read, pieces)):
+                batches += [(batch, number) for batch in found]
+                advance(1)
+        return batches
     for number, (path, reader) in enumerate(sources):
         with progress.step(f"read {path.name}", total=path.stat().st_size) as advance:
             done = 0
@@ -97,6 +107,11 @@ def _read_all(sources: list[tuple[Path, Reader]], options: ReadOptions, progress
                 advance(max(0, batch.bytes_done - done))
                 done = max(done, batch.bytes_done)
     return batches
+
+
+def _read(path: Path, options: ReadOptions) -> list[Batch]:
+    """One source as a whole."""
+    return list(_batches(choose_reader(path, options), path, options))
 
 
 def _batches(reader: Reader, path: Path, options: ReadOptions) -> Iterator[Batch]:

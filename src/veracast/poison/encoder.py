@@ -80,7 +80,7 @@ def pixels(images: UInt8[np.ndarray, "n h w 3"]) -> Float[Tensor, "n 3 h w"]:
     return torch.from_numpy(np.array(images)).permute(0, 3, 1, 2).contiguous().float() / 255
 
 
-def spread(features: Float[np.ndarray, "n dim"]) -> float:
+def spread_of(features: Float[np.ndarray, "n dim"]) -> float:
     """Deviation of a dimension of the directions, times sqrt(dim): 0 = all images are one, near 1 = they fill the sphere.
 
     The measure of collapse of Chen & He 2021 (SimSiam), figure 2.

@@ -26,6 +26,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from veracast.core.errors import ConfigError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.seeds import stream
+from veracast.core.spread import HERE, Spread
 from veracast.poison.clusters import Clusters, cluster
 from veracast.poison.consensus import Agreement, Consensus, ConsensusConfig
 from veracast.poison.duplicates import likeliest_of_each, near_duplicates
@@ -175,17 +176,17 @@ class PoisonFindings:
         return flagged
 
 
-def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, config: FindConfig = FindConfig(), *, seed: int = 0, progress: Progress = SILENT) -> PoisonFindings:  # fmt: skip
+def find_patch_poisons(images: UInt8[np.ndarray, "n h w 3"], encode: Encode, config: FindConfig = FindConfig(), *, features: Float[np.ndarray, "n dim"] | None = None, seed: int = 0, progress: Progress = SILENT, over: Spread = HERE) -> PoisonFindings:  # fmt: skip
     """Search a set with an encoder that was trained on it; sizes are fitted to the images (find_config_for).
 
-    images may lie in a memmap; features, maps and the working copy are held in memory.
+    features: of the images, where they are at hand. over: who encodes the masked images. images may lie in a memmap; features, maps and the working copy are held in memory.
     """
     fitted, factor = find_config_for(min(images.shape[1:3]), config)
     with progress.step("encode and cluster"):
-        features = unit(encode(images))
+        features = unit(encode(images) if features is None else features)
         clusters = cluster(features, seed=seed)
     chosen = looked_at(clusters.own, fitted.sample, seed=seed)
-    maps = activation_maps(encode, images[chosen], fitted.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, factor=factor, progress=progress)  # fmt: skip
+    maps = activation_maps(encode, images[chosen], fitted.mask, rng=stream(seed, "poison", "masks"), centroids=clusters.centroids, factor=factor, progress=progress, over=over)  # fmt: skip
     boxes, strength = best_windows(maps, fitted.mask.windows_px)
     with progress.step("frames of one shot"):
         groups = near_duplicates(images)

@@ -26,11 +26,13 @@ import numpy as np
 
 from veracast.core.errors import ConfigError
 from veracast.core.progress import SILENT, Progress
+from veracast.core.spread import HERE, Spread, blocks
 
 Encode = Callable[[np.ndarray], np.ndarray]
 """Images (n, H, W, 3) uint8 -> features (n, dim) float."""
 Effect = Literal["hard", "soft", "displacement"]
 Fill = Literal["border", "mean"]
+BATCHES = 20  # of masked images, that one piece of spread work has
 LEAST_RELATIVE = 30  # images from which a mean map tells anything
 _TINY = 1e-12
 
@@ -93,12 +95,12 @@ def squares(height: int, width: int, config: MaskConfig, *, rng: np.random.Gener
 
 
 def activation_maps(
-    encode: Encode, images: np.ndarray, config: MaskConfig, *, rng: np.random.Generator, centroids: np.ndarray | None = None, factor: int = 1, progress: Progress = SILENT
+    encode: Encode, images: np.ndarray, config: MaskConfig, *, rng: np.random.Generator, centroids: np.ndarray | None = None, factor: int = 1, progress: Progress = SILENT, over: Spread = HERE
 ) -> np.ndarray:  # fmt: skip
     """A of every image, (n, H, W) float32; one pass of the encoder over n x (masks + 1) images.
 
     centroids (clusters, dim): needed by `hard` and `soft`. factor: maps are so much smaller than the images, each of their pixels the mean of
-    factor x factor.
+    factor x factor. over: who encodes the masked images.
     """
     n, height, width = images.shape[:3]
     hidden = squares(height, width, config, rng=rng)
@@ -106,16 +108,41 @@ def activation_maps(
     whole = unit(encode(images)) if n else np.zeros((0, 1))
     if config.effect != "displacement" and centroids is None:
         raise ConfigError([f"effect {config.effect} needs the centroids of the clusters"])
-    at_once = max(1, config.batch // len(hidden))
+    masks = _Masks(hidden, stamps, centroids, config)
+    shared, every = over.share(encode), over.share(masks)
+    places = blocks(n, BATCHES * masks.at_once)
     maps = np.zeros((n, *stamps.shape[1:]), dtype=np.float32)
     with progress.step("mask images", total=n) as advance:
-        for low in range(0, n, at_once):
-            part = np.asarray(images[low : low + at_once])
-            features = unit(encode(masked(part, hidden, config.fill))).reshape(len(part), len(hidden), -1)
-            effects = _effects(features, whole[low : low + len(part)], centroids, config.effect)
-            maps[low : low + len(part)] = spread(effects, stamps)
-            advance(len(part))
+        pieces = ((shared, np.asarray(images[low:high]), whole[low:high], every) for low, high in places)
+        for (low, high), found in zip(places, over.map(_maps_of, pieces), strict=True):
+            maps[low:high] = found
+            advance(high - low)
     return relative(maps) if config.relative else maps
+
+
+class _Masks(NamedTuple):
+    """hidden: squares; stamps: where each of them lies on a map; centroids: of clusters."""
+
+    hidden: np.ndarray
+    stamps: np.ndarray
+    centroids: np.ndarray | None
+    config: MaskConfig
+
+    @property
+    def at_once(self) -> int:
+        """Images that are masked and encoded together."""
+        return max(1, self.config.batch // len(self.hidden))
+
+
+def _maps_of(encode: Encode, images: np.ndarray, whole: np.ndarray, masks: _Masks) -> np.ndarray:
+    """A of some images, before any mean map is taken out; whole: features of the images as they are."""
+    maps = np.zeros((len(images), *masks.stamps.shape[1:]), dtype=np.float32)
+    for low in range(0, len(images), masks.at_once):
+        part = images[low : low + masks.at_once]
+        features = unit(encode(masked(part, masks.hidden, masks.config.fill))).reshape(len(part), len(masks.hidden), -1)
+        effects = _effects(features, whole[low : low + len(part)], masks.centroids, masks.config.effect)
+        maps[low : low + len(part)] = painted(effects, masks.stamps)
+    return maps
 
 
 def relative(maps: np.ndarray) -> np.ndarray:
@@ -176,7 +203,7 @@ def stamped(hidden: np.ndarray, height: int, width: int, *, factor: int = 1) -> 
     return np.asarray(down[:, :, None] * across[:, None])
 
 
-def spread(effects: np.ndarray, stamps: np.ndarray) -> np.ndarray:
+def painted(effects: np.ndarray, stamps: np.ndarray) -> np.ndarray:
     """A from effects (n, masks) and what each mask hides (masks, H, W): the mean effect of the masks that hide a pixel, (n, H, W) float32;
     0 where none does."""
     flat = stamps.reshape(len(stamps), -1)

@@ -17,18 +17,22 @@ Columns of a sample frame:
 from __future__ import annotations
 
 import datetime as dt
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from veracast.core.levels import LevelRule
 from veracast.core.protocols import LEVELS
+from veracast.core.spread import HERE, Spread, blocks
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
 from veracast.rating.features import features
 
 CUTS = tuple(f"cut_{k}" for k in range(LEVELS - 1))
+PIECE = 200_000
+"""States whose features are worked out at once; the last bit of a logarithm depends on its place among them, so it is the same wherever that is done."""
 MAX_PAIRS = 400_000
 """More (state, outcome) pairs than this are thinned evenly: the gain of further pairs is small, their memory is not."""
 
@@ -124,19 +128,27 @@ def closed_states(points: pl.DataFrame, videos: pl.DataFrame, *, horizon_days: f
     return rows.drop("posted_at").sort("video_id")
 
 
-def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fans = "off") -> pl.DataFrame:
-    """Attach as-of features and outcomes (without levels: see `add_levels`)."""
-    frame = features(
-        states.with_row_index("state_id"),
-        videos=dataset.videos,
-        snapshots=dataset.snapshots,
-        links=dataset.links,
-        comments=dataset.comments,
-        indicator=main,
-        fans=fans,
-    )
+class _Tables(NamedTuple):
+    """Of a data set, what features read."""
+
+    videos: pl.DataFrame
+    snapshots: pl.DataFrame
+    links: pl.DataFrame
+    comments: pl.DataFrame
+
+
+def build_samples(states: pl.DataFrame, dataset: Dataset, *, main: str, fans: Fans = "off", spread: Spread = HERE) -> pl.DataFrame:  # fmt: skip
+    """Attach as-of features and outcomes (without levels: see `add_levels`), PIECE states at a time."""
+    numbered = states.with_row_index("state_id")
+    tables = spread.share(_Tables(*(getattr(dataset, name) for name in _Tables._fields)))
+    pieces = [(numbered[low:high], tables, main, fans) for low, high in blocks(numbered.height, PIECE)]
+    frame = pl.concat(spread.map(_featured, pieces))
     outcome = [pl.col(f"target_{name}").cast(pl.Float64).log1p().alias(f"y_{name}") for name in INDICATORS]
     return frame.with_columns(outcome).drop([f"target_{name}" for name in INDICATORS])
+
+
+def _featured(states: pl.DataFrame, tables: _Tables, main: str, fans: Fans) -> pl.DataFrame:
+    return features(states, **tables._asdict(), indicator=main, fans=fans)
 
 
 def add_levels(samples: pl.DataFrame, rule: LevelRule) -> pl.DataFrame:

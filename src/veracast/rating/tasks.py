@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from veracast.core.levels import LevelRule
+from veracast.core.spread import HERE, Spread
 from veracast.data.as_of import Fans
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
@@ -122,6 +123,7 @@ class TaskMaker:
     label_gap: bool
     split: SplitBy = "time"
     states: tuple[str, ...] = ("cold", "observed")
+    spread: Spread = HERE
 
     def tasks(self, kinds: tuple[str, ...]) -> Iterator[Task]:
         """All tasks of the named kinds that have enough videos on both sides."""
@@ -135,7 +137,7 @@ class TaskMaker:
 
     def samples(self, states: pl.DataFrame) -> pl.DataFrame:
         """States -> samples with features, outcomes, levels and the column `order` that splits by posting time."""
-        frame = build_samples(states, self.dataset, main=self.shape.main, fans=self.fans)
+        frame = build_samples(states, self.dataset, main=self.shape.main, fans=self.fans, spread=self.spread)
         return add_levels(frame, self.rule).with_columns(order=pl.col("posted_at"), asked=pl.lit(value=True))
 
     def pairs(self) -> pl.DataFrame:

@@ -30,6 +30,7 @@ from veracast.core.records import Finding, Record, RunWriter
 from veracast.core.schemas.agents import BEHAVIOURS, EPISODES, TRAJECTORY_VERDICTS
 from veracast.core.schemas.ratings import REJECTS
 from veracast.core.seeds import stream
+from veracast.core.spread import HERE, Spread
 from veracast.core.trajectories import Turn
 from veracast.data.trajectories import PLANTED
 from veracast.report.page import write_report
@@ -64,11 +65,11 @@ class Config:
             raise ConfigError(faults)
 
 
-def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Audit; the record's status is `findings` where a behaviour was found. Raises InputError, ConfigError."""
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT, spread: Spread = HERE) -> Record:
+    """Audit; spread: who hashes the rows. The record's status is `findings` where a behaviour was found. Raises InputError, ConfigError."""
     with RunWriter(KIND, out, config=to_dict(config), seed=config.seed) as writer, TemporaryDirectory() as work:
         files = (_demo(config, Path(work), progress),) if config.demo else config.files
-        corpus = read_corpus(files, Path(work) / "corpus", progress=progress)
+        corpus = read_corpus(files, Path(work) / "corpus", progress=progress, spread=spread)
         for path in files:
             writer.input(path, **({PLANTED: True} if any(source.planted for source in corpus.sources) else {}))
         names = _file_names(files)

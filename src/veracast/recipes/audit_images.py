@@ -32,6 +32,7 @@ from veracast.core.files import cache_folder
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
 from veracast.core.schemas.images import RETRAINED
+from veracast.core.spread import HERE, Spread, blocks
 from veracast.data.decoded_images import decoded_images
 from veracast.data.images import FRAMES_PER_VIDEO, ImageSet
 from veracast.explain.scorer import UnfitScorerError
@@ -41,7 +42,7 @@ from veracast.poison.augment import Augmentation
 from veracast.poison.block_hash import EDGE_PX, recurring_blocks
 from veracast.poison.controls import as_score, in_words, read_controls
 from veracast.poison.demo_images import demo_images
-from veracast.poison.encoder import spread
+from veracast.poison.encoder import spread_of
 from veracast.poison.evidence import (
     cluster_map,
     finding,
@@ -53,6 +54,7 @@ from veracast.poison.evidence import (
     verdict_table,
 )
 from veracast.poison.find import FindConfig, PoisonFindings, find_config_for, find_patch_poisons
+from veracast.poison.masking import Encode
 from veracast.poison.retrained import effects_in
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.train_once import at_once, trained_once
@@ -62,6 +64,7 @@ from veracast.report.page import write_report
 from veracast.report.text import plural
 
 KIND = "audit-images"
+BLOCK = 4096  # images that are encoded as one piece of work: a multiple of the batches of all encoders
 COLLAPSED = 0.02  # spread of the features under which an encoder takes all images for one
 MOST_BLOCKS = 20_000_000  # that step 0 holds at once, of 24 bytes; of more it keeps an even sample
 SENSITIVE = SSLConfig(
@@ -125,8 +128,8 @@ class _Demo(NamedTuple):
     marks: dict[str, Any]
 
 
-def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Audit; the record's status is `findings` only for a patch that has an effect in the encoder. Raises InputError, ConfigError."""
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT, spread: Spread = HERE) -> Record:
+    """Audit; spread: who encodes images. The record's status is `findings` only for a patch that has an effect in the encoder. Raises InputError, ConfigError."""
     with RunWriter(KIND, out, config=to_dict(config), seed=config.seed) as writer:
         work, seconds = config.work or cache_folder(KIND), dict[str, float]()
         demo = _demo(config, work) if config.demo else None
@@ -147,14 +150,14 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         )
         counts = {"images": len(images), "rejects": images.rejects.height, **unknown, "seconds": seconds, "work": str(work)}  # fmt: skip
         try:
-            record = _audit(images, demo, config, work, counts, writer, progress)
+            record = _audit(images, demo, config, work, counts, writer, progress, spread)
         except NotMeasuredError as why:
             record = writer.finish(status="not_measured", verdict=f"Not measured: {why}", counts=counts)
         page = write_report(writer.folder)
     return replace(record, report=str(writer.target / page.name))
 
 
-def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, counts: dict[str, Any], writer: RunWriter, progress: Progress) -> Record:  # fmt: skip
+def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, counts: dict[str, Any], writer: RunWriter, progress: Progress, over: Spread) -> Record:  # fmt: skip
     """From the images to the record. NotMeasuredError before anything that reads as a verdict is written."""
     if len(images) < config.least_images:
         raise NotMeasuredError(f"{len(images):,} images, fewer than the {config.least_images:,} that make a recurrence tell")  # fmt: skip
@@ -166,13 +169,14 @@ def _audit(images: ImageSet, demo: _Demo | None, config: Config, work: Path, cou
     counts |= {"encoder": encoder.name, "encoder_trained": config.encoder is None}
     writer.input_digest("encoder", encoder.digest, encoder=encoder.name)
     with _timed(seconds, "features"), progress.step("encode the images"):
-        features = encoder.encode(images.pixels)
-    if (width := spread(features)) < COLLAPSED:
+        features = _features(encoder, images, over)
+    if (width := spread_of(features)) < COLLAPSED:
         raise NotMeasuredError(f"the encoder takes all images for one (spread {width:.3f}, expected {COLLAPSED} or more) -> train it longer, or name another one")  # fmt: skip
     with _timed(seconds, "search"):
-        encode = lambda shown: features if shown is images.pixels else encoder.encode(shown)  # noqa: E731
         find = replace(config.find, mask=replace(config.find.mask, token_px=_token_px(encoder, config)))
-        found = find_patch_poisons(images.pixels, encode, find, seed=config.seed, progress=progress)
+        found = find_patch_poisons(
+            images.pixels, encoder.encode, find, features=features, seed=config.seed, progress=progress, over=over
+        )
     with _timed(seconds, "write"), progress.step("write verdicts and pictures"):
         verdicts = verdict_table(images, found, recurrence)
         writer.table("verdicts", "verdicts", verdicts)
@@ -226,6 +230,16 @@ def _retrained(images: ImageSet, found: PoisonFindings, config: Config, work: Pa
         both = {f"{when}_{key}": value for when, effect in (("before", one.effect), ("after", after)) for key, value in moved(effect).items()}  # fmt: skip
         rows.append({"patch": number, "kept": len(kept), **both, "holds": after.holds(config.find.effect)})
     return pl.DataFrame(rows, schema=RETRAINED)
+
+
+def _features(encoder: LoadedEncoder, images: ImageSet, over: Spread) -> np.ndarray:
+    """Of all images, a block at a time."""
+    shared = over.share(encoder.encode)
+    return np.concatenate(list(over.map(_encoded, ((shared, np.asarray(images.pixels[low:high])) for low, high in blocks(len(images), BLOCK)))))  # fmt: skip
+
+
+def _encoded(encode: Encode, pixels: np.ndarray) -> np.ndarray:
+    return encode(pixels)
 
 
 def _verdict(counts: dict[str, Any], after: pl.DataFrame | None) -> str:

@@ -11,6 +11,7 @@ from veracast.core.config import to_dict
 from veracast.core.errors import InputError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record, RunWriter
+from veracast.core.spread import HERE, Spread
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
 
@@ -32,7 +33,7 @@ class Config:
     seed: int = 0
 
 
-def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT, spread: Spread = HERE) -> Record:
     """Ingest; the record counts videos, snapshots, links, comments and rejects by reason."""
     options = ReadOptions(
         on_error=config.on_error,
@@ -52,6 +53,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             salt=salt,
             media=config.media,
             progress=progress,
+            spread=spread,
             overwrite=config.overwrite,
         )
         counts = {**dataset.meta["counts"], "rejects_by_reason": dataset.meta["rejects_by_reason"]}

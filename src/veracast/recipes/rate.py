@@ -10,7 +10,7 @@ import datetime as dt
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import polars as pl
 
@@ -19,13 +19,14 @@ from veracast.core.errors import InputError
 from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import RatingPrecision
 from veracast.core.records import Record, RunWriter
+from veracast.core.spread import HERE, Spread, blocks
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
 from veracast.data.schema import INDICATORS
 from veracast.rating.model import bound, load_model, rate
 from veracast.rating.raters.netgpt import Study
-from veracast.rating.samples import add_levels, build_samples, real_points
+from veracast.rating.samples import PIECE, add_levels, build_samples, real_points
 from veracast.report.page import write_report
 
 
@@ -46,20 +47,20 @@ class Config:
     seed: int = 0
 
 
-def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Every video of the export rated for `horizon_days` after posting (or its own crawl's age, where that is later)."""
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT, spread: Spread = HERE) -> Record:
+    """Every video of the export rated for `horizon_days` after posting (or its own crawl's age, where that is later).
+
+    spread: who reads the sources and rates, PIECE states at a time; whoever does finds sources and model under their paths.
+    """
     model = load_model(config.model)
     with RunWriter("rate", out, config=to_dict(config), seed=config.seed) as writer:
         history = open_dataset(config.history) if config.history is not None else None
-        fresh = _fresh(config, writer.folder / "dataset", history, progress)
+        fresh = _fresh(config, writer.folder / "dataset", history, progress, spread)
         writer.input_digest("dataset", fresh.meta["digest"])
         writer.input(config.model / "model.json")
         states = states_of(fresh, model.horizon_days, model.main, config.as_of)
         joined = together(fresh, history) if history is not None else fresh
-        samples = add_levels(build_samples(states, joined, main=model.main, fans=model.fans), model.rule)
-        study = Study(joined, model.main, model.fans, progress=progress, precision=config.precision)
-        model = bound(model, study)
-        ratings, forecasts = rate(samples, model, alert_level=config.alert_level)
+        ratings, forecasts, language_precision = _rated(states, joined, config, progress, spread)
         named = ratings.join(fresh.videos.select("video_id", "title", "url"), on="video_id", how="left")
         named = named.with_columns(role=pl.lit("open"), task=pl.lit("rate")).sort("video_id")
         writer.table("ratings", "ratings", named)
@@ -78,8 +79,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             "open": named.height,
             "main_indicator": model.main,
             "horizon_days": model.horizon_days,
-            "language_precision": study.language_precision,
-            "as_of": samples["at"].max().isoformat(),  # type: ignore[union-attr]
+            "language_precision": language_precision,
+            "as_of": states["at"].max().isoformat(),  # type: ignore[union-attr]
             "level_rule": model.rule.name,
             "level_rule_evidence": model.rule.evidence,
             "out_of_distribution": int(named["out_of_distribution"].sum()),
@@ -92,13 +93,44 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
     return replace(record, report=str(writer.target / page.name))
 
 
-def _fresh(config: Config, to: Path, history: Dataset | None, progress: Progress) -> Dataset:
+class _Piece(NamedTuple):
+    """Ratings and forecasts of some states; precision: of a language model, None without one."""
+
+    ratings: pl.DataFrame
+    forecasts: pl.DataFrame
+    precision: str | None
+
+
+def _rated(states: pl.DataFrame, dataset: Dataset, config: Config, progress: Progress, spread: Spread) -> _Piece:
+    """All states, PIECE at a time."""
+    for name in ("videos", "snapshots", "links", "comments", "frames"):
+        getattr(dataset, name)  # tables are read on first use, which is here
+    shared = spread.share(dataset)
+    pieces = [(states[low:high], shared, config.model.absolute(), config.precision, config.alert_level) for low, high in blocks(states.height, PIECE)]  # fmt: skip
+    found = []
+    with progress.step("rate", total=states.height) as advance:
+        for piece in spread.map(_rated_piece, pieces):
+            found.append(piece)
+            advance(piece.ratings.height)
+    forecasts = [piece.forecasts for piece in found if piece.forecasts.width > 1] or [found[0].forecasts]
+    return _Piece(pl.concat([piece.ratings for piece in found]), pl.concat(forecasts), found[0].precision)
+
+
+def _rated_piece(states: pl.DataFrame, dataset: Dataset, model_folder: Path, precision: RatingPrecision, alert_level: int) -> _Piece:  # fmt: skip
+    model = load_model(model_folder)
+    samples = add_levels(build_samples(states, dataset, main=model.main, fans=model.fans), model.rule)
+    study = Study(dataset, model.main, model.fans, precision=precision)
+    ratings, forecasts = rate(samples, bound(model, study), alert_level=alert_level)
+    return _Piece(ratings, forecasts, study.language_precision)
+
+
+def _fresh(config: Config, to: Path, history: Dataset | None, progress: Progress, spread: Spread) -> Dataset:
     """The export, ingested into the run; of a data set that was ingested already, a copy. InputError where its authors are not those of the history."""
     salt = history.salt if history is not None else None
     source = config.sources[0]
     if len(config.sources) > 1 or not (source / "dataset.json").is_file():
         options = ReadOptions(on_error=config.on_error, observed_at=config.observed_at, timezone=config.timezone, mapping=config.mapping)  # fmt: skip
-        return ingest(config.sources, to, options=options, salt=salt, progress=progress)
+        return ingest(config.sources, to, options=options, salt=salt, progress=progress, spread=spread)
     if salt is not None and open_dataset(source).salt != salt:
         remedy = "ingest the export again with --salt-file HISTORY/salt.key"
         raise InputError("its authors have other pseudonyms than those of the history", file=str(source), remedy=remedy)

@@ -25,6 +25,7 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.protocols import Rater, RatingPrecision
 from veracast.core.records import Record, RunWriter
 from veracast.core.scores import Score
+from veracast.core.spread import HERE, Spread
 from veracast.data.dataset import Dataset, open_dataset
 from veracast.data.ingest import ingest
 from veracast.data.readers.protocol import ReadOptions
@@ -110,14 +111,14 @@ class Backtest(NamedTuple):
     left_out: list[str]
 
 
-def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
-    """Run the main job; returns the record, whose folder holds report.html. Raises InputError, NotMeasuredError."""
+def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT, spread: Spread = HERE) -> Record:
+    """Run the main job; spread: who reads sources and works out features. Returns the record, whose folder holds report.html. Raises InputError, NotMeasuredError."""
     check_raters(config.raters)
     with RunWriter("run", out, config=to_dict(config), seed=config.seed) as writer:
-        dataset = _open(config, writer, progress)
+        dataset = _open(config, writer, progress, spread)
         if config.keep_dataset and not (writer.folder / "dataset").exists():
             shutil.copytree(dataset.path, writer.folder / "dataset")
-        prepared = prepare(dataset, config, progress=progress)
+        prepared = prepare(dataset, config, progress=progress, spread=spread)
         results, left_out = backtest(prepared, config, progress)
         leaks = leak_costs(prepared, results, config, progress)
         with progress.step("model on all that is known"):
@@ -157,7 +158,7 @@ def check_raters(names: Sequence[str]) -> None:
         need_torch()
 
 
-def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) -> Prepared:
+def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT, spread: Spread = HERE) -> Prepared:
     """Decide now, horizon, level rule and tasks from the config and the data."""
     now = config.as_of or last_snapshot(dataset)
     points = real_points(dataset, until=now)
@@ -177,6 +178,7 @@ def prepare(dataset: Dataset, config: Config, *, progress: Progress = SILENT) ->
         fans=config.fans,
         label_gap=config.label_gap,
         split=config.split,
+        spread=spread,
     )
     kinds = config.tasks or task_kinds(shape)
     study = Study(dataset, shape.main, config.fans, progress=progress, precision=config.precision)
@@ -270,7 +272,7 @@ def open_samples(prepared: Prepared) -> pl.DataFrame:
     states = open_states(
         maker.points, prepared.dataset.videos, as_of=prepared.as_of, horizon_days=prepared.horizon_days
     )
-    frame = build_samples(states, prepared.dataset, main=prepared.shape.main, fans=maker.fans)
+    frame = build_samples(states, prepared.dataset, main=prepared.shape.main, fans=maker.fans, spread=maker.spread)
     return add_levels(frame, maker.rule)
 
 
@@ -356,7 +358,7 @@ def as_of_view(dataset: Dataset, now: dt.datetime) -> Dataset:
     return seen
 
 
-def _open(config: Config, writer: RunWriter, progress: Progress) -> Dataset:
+def _open(config: Config, writer: RunWriter, progress: Progress, spread: Spread) -> Dataset:
     """A data set folder as it is, or an export ingested into the run folder."""
     if not config.sources:
         raise InputError("no source given", file="sources", remedy="name an export: veracast run FILE")
@@ -371,7 +373,7 @@ def _open(config: Config, writer: RunWriter, progress: Progress) -> Dataset:
             keep_comments=config.keep_comments,
         )
         target = writer.folder / "dataset"
-        dataset = ingest(config.sources, target, options=options, media=config.media, progress=progress)
+        dataset = ingest(config.sources, target, options=options, media=config.media, progress=progress, spread=spread)
         for fact in dataset.meta["sources"]:
             writer.input_digest(fact["file"], fact["sha256"], bytes=fact["bytes"])
     writer.input_digest("dataset", dataset.meta["digest"])
