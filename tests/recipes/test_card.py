@@ -62,7 +62,7 @@ def test_a_trained_model_finds_its_training_and_a_given_audit(world: Dataset, tm
         Config(model=tmp_path / "model", records=(tmp_path / "runs",), audits=(tmp_path / "audit",)), tmp_path / "c"
     )
     assert found.status == "findings" and [one.title for one in found.findings] == [
-        "Images that its frame encoder learnt from"
+        "Images given for audit"  # the model looks at none
     ]
     assert statements(found)["Backtest on videos it had not seen"]["record"] == "t"
     with pytest.raises(InputError, match="a record of kind 'train' is no audit"):

@@ -23,11 +23,11 @@ def states(card: Card) -> dict[str, str]:
 def test_what_a_model_has_not_does_not_apply_and_what_nobody_looked_at_is_not_clean(tmp_path: Path) -> None:
     run = maker(tmp_path / "r")
     trees, network = made([], run), made([], run, frames=True, language="tiny")
-    areas = [area for area, _ in AUDITS.values()]
+    areas = [area for area, _, _ in AUDITS.values()]
     assert [states(trees)[area] for area in areas] == ["does not apply"] * 3
     assert [states(network)[area] for area in areas] == ["not audited"] * 3
     assert [one.command for one in network.statements if one.state == "not audited"] == [
-        command for _, command in AUDITS.values()
+        command for _, _, command in AUDITS.values()
     ]
     assert network.verdict.startswith("m <1>: no audit found anything; not audited: images that its frame encoder")
 
@@ -83,3 +83,17 @@ def test_overall_explanations_stand_for_those_of_the_run(tmp_path: Path) -> None
         "58 of 60 explanations pass all their checks, 120 of 126 sentences hold under another baseline"
     ]
     assert [(one["kind"], one["sha256"]) for one in card.records] == [("run", "e" * 64), ("explain-overall", "e" * 64)]
+
+
+def test_an_audit_of_what_the_model_has_not_is_told_as_given_and_its_part_still_does_not_apply(tmp_path: Path) -> None:
+    card = made([audit(tmp_path / "a", "audit-agent-data", "findings")], maker(tmp_path / "r"))
+    area, given, _ = AUDITS["audit-agent-data"]
+    assert states(card)[area] == "does not apply" and states(card)[given] == "findings"
+    assert "findings in agent data given for audit" in card.verdict
+
+
+def test_a_miniature_audit_is_told_and_stands_for_none(tmp_path: Path) -> None:
+    card = made([audit(tmp_path / "a", "audit-miniature", "ok")], maker(tmp_path / "r"), frames=True)
+    found = states(card)
+    assert found["Pictures of its data"] == "measured" and found[AUDITS["audit-images"][0]] == "not audited"
+    assert "clean" not in [found[area] for area in found if "Images" in area or "Pictures" in area]

@@ -81,16 +81,17 @@ def _root(version: Annotated[bool, typer.Option("--version", help="print the ver
 @app.command()
 def demo(out: Out = None, seed: Seed = None, as_json: Json = False, quiet: Quiet = False) -> None:
     """The main job on the embedded default: a small generated cross-platform world."""
-    from veracast.cli.output import demonstrated
+    from veracast.cli.output import vouched
 
-    run_recipe("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=demonstrated)
+    run_recipe("demo", {"seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=vouched)
 
 
 @app.command()
 def run(
     sources: Sources, out: Out = None, as_of: AsOf = None, horizon_days: Horizon = None, on_error: OnError = None,
     observed_at: ObservedAt = None, timezone: Zone = None, mapping: Mapping = None, media: Media = None,
-    keep_comments: KeepComments = False, config: ConfigFile = None, sets: Set = None, ray: Ray = None, seed: Seed = None,
+    keep_comments: KeepComments = False, audit: Annotated[str | None, typer.Option("--audit", help="miniature (seconds) or whole (minutes): audit the data set's pictures, and write the model's trust card beside the run")] = None,
+    config: ConfigFile = None, sets: Set = None, ray: Ray = None, seed: Seed = None,
     as_json: Json = False, quiet: Quiet = False,
 ) -> None:  # fmt: skip
     """The main job on your export: ingest, split, train, rate, explain, one HTML report.
@@ -100,11 +101,13 @@ def run(
     Keys for --set and --config beside the options: raters, precision, tasks, level_rule, alert_level, fans (off, lagged,
     as-released), split (time, author, topic, rolling), label_gap, explained.
     """
+    from veracast.cli.output import vouched
+
     given = {
         "sources": sources, "as_of": as_of, "horizon_days": horizon_days, "on_error": on_error, "observed_at": observed_at,
-        "timezone": timezone, "mapping": mapping, "media": media, "keep_comments": keep_comments or None, "seed": seed,
+        "timezone": timezone, "mapping": mapping, "media": media, "keep_comments": keep_comments or None, "audit": audit, "seed": seed,
     }  # fmt: skip
-    run_recipe("run", given, config, sets, out, as_json=as_json, quiet=quiet, ray=ray)
+    run_recipe("run", given, config, sets, out, as_json=as_json, quiet=quiet, show=vouched, ray=ray)
 
 
 @app.command()

@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from veracast.core.errors import (
@@ -88,9 +89,12 @@ def compared(record: Record) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def demonstrated(record: Record) -> str:
-    """Where the demonstration's trust card is."""
-    return f"trust card: {record.run}-card/report.html\n"
+def vouched(record: Record) -> str:
+    """Where the trust card is, of a run that was asked for one."""
+    page = Path(f"{record.run}-card") / "report.html"
+    if page.is_file():
+        return f"trust card: {page}\n"
+    return "no trust card: no video was open, so no model was kept\n" if record.config.get("audit") else ""
 
 
 def explained(record: Record) -> str:

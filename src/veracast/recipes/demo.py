@@ -1,4 +1,4 @@
-"""The main job on the embedded default: a small generated cross-platform world, nothing downloaded; and the trust card of its model beside it."""
+"""The main job on the embedded default: a small generated cross-platform world, nothing downloaded; with a miniature audit and the trust card of its model beside it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from veracast.core.progress import SILENT, Progress
 from veracast.core.records import Record
 from veracast.data.world import START, WorldConfig
 from veracast.data.world_write import write_dataset
-from veracast.recipes import card as card_recipe
 from veracast.recipes import run as run_recipe
+from veracast.recipes.vouch import vouch
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,5 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
             keep_dataset=True,
         )
         record = run_recipe.run(main, out, progress=progress)
-    card_recipe.run(
-        card_recipe.Config(model=Path(record.run), records=(), name="the demonstration's model", seed=config.seed),
-        card_of(record),
-    )
+    vouch(record, "miniature", name="the demonstration's model", seed=config.seed, progress=progress)
     return record
-
-
-def card_of(record: Record) -> Path:
-    """Folder of the trust card of a demonstration."""
-    return Path(f"{record.run}-card")

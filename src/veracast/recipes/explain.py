@@ -54,12 +54,13 @@ class Config:
 
 @dataclass(frozen=True)
 class Rated:
-    """What a run rated with: its data set as it was seen, its model, its states as sample rows; closed: ids of those whose horizon had passed."""
+    """What a run rated with: its data set as it was seen, its model, its states as sample rows; closed: ids of those whose horizon had passed; head: file of the model."""
 
     dataset: Dataset
     model: Model
     states: pl.DataFrame
     closed: pl.DataFrame
+    head: Path
 
     def sample(self, video_id: str) -> pl.DataFrame:
         """One row: the state of a video, as it was rated, or would have been."""
@@ -80,6 +81,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         writer.input(config.run / "record.json", of=record.kind)
         with progress.step("read the run"):
             rated = rated_by(config.run, record, config.model, progress)
+        writer.input(rated.head)
         video_id = _video(config, record, rated.dataset)
         closed = rated.is_closed(video_id)
         with progress.step(f"look at {video_id}"):
@@ -125,7 +127,7 @@ def _of_run(folder: Path, record: Record, model: Path | None, progress: Progress
     states = open_states(points, dataset.videos, as_of=now, horizon_days=loaded.horizon_days)
     closed = closed_states(points, dataset.videos, horizon_days=loaded.horizon_days)
     study = Study(dataset, loaded.main, loaded.fans, progress=progress)
-    return Rated(dataset, bound(loaded, study), states, closed)
+    return Rated(dataset, bound(loaded, study), states, closed, (model or folder / "model") / "model.json")
 
 
 def _of_rate(folder: Path, record: Record, model: Path | None, progress: Progress) -> Rated:
@@ -136,7 +138,9 @@ def _of_rate(folder: Path, record: Record, model: Path | None, progress: Progres
     loaded = _model(folder, model, Path(record.config["model"]))
     states = rate_recipe.states_of(fresh, loaded.horizon_days, loaded.main, dt.datetime.fromisoformat(as_of) if as_of else None)  # fmt: skip
     study = Study(dataset, loaded.main, loaded.fans, progress=progress)
-    return Rated(dataset, bound(loaded, study), states, states.clear())
+    return Rated(
+        dataset, bound(loaded, study), states, states.clear(), (model or Path(record.config["model"])) / "model.json"
+    )
 
 
 def _model(folder: Path, given: Path | None, own: Path) -> Model:

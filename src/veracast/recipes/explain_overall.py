@@ -58,6 +58,7 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         with progress.step("read the run"):
             rated = rated_by(config.run, record, config.model, progress)
             ids = _first(record, config)
+        writer.input(rated.head)
         found: list[Reasons] = []
         unfit: dict[str, str] = {}
         with progress.step("explain the open videos", total=len(ids)) as advance:

@@ -41,6 +41,7 @@ from veracast.rating.samples import add_levels, build_samples, open_states, real
 from veracast.rating.tasks import Shape, SplitBy, TaskMaker, default_horizon_days, shape_of, task_kinds
 from veracast.rating.variants import reference_of
 from veracast.recipes import tables
+from veracast.recipes.vouch import How, vouch
 from veracast.report.page import write_report
 
 NOTHING_LEARNT = "no rater could be trained: the outcomes of fewer than 30 videos are known as of now"
@@ -78,6 +79,7 @@ class Config:
     reasons: int = (
         10  # of them, those whose parts are taken away one by one and checked; a fifth as many of language models
     )
+    audit: How = ""  # of the data set's pictures, and the model's trust card beside the run: miniature (seconds) or whole (minutes)
     keep_dataset: bool = False  # a copy of the data set in the run folder, for one that will be gone
     seed: int = 0
 
@@ -145,7 +147,10 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT,
             status=status, verdict=verdict(written, scores, results, config), counts=counts, scores=scores
         )
         page = write_report(writer.folder)
-    return replace(record, report=str(writer.target / page.name))
+    record = replace(record, report=str(writer.target / page.name))
+    if config.audit:
+        vouch(record, config.audit, seed=config.seed, progress=progress)
+    return record
 
 
 def check_raters(names: Sequence[str]) -> None:

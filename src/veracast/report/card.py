@@ -18,11 +18,13 @@ from veracast.report.tables import LEAK_CHECKS, read
 
 State = Literal["measured", "clean", "findings", "not measured", "not audited", "does not apply"]
 AUDITS = {
-    "audit-images": ("Images that its frame encoder learnt from", "veracast audit images FOLDER_OF_FRAMES"),
-    "audit-agent-data": ("Training data of its language model", "veracast audit agent-data FILE"),
-    "audit-agent-model": ("Its language model against its base", "veracast audit agent-model PATH --base BASE --bank SIBLINGS"),
+    "audit-images": ("Images that its frame encoder learnt from", "Images given for audit", "veracast audit images FOLDER_OF_FRAMES"),
+    "audit-agent-data": ("Training data of its language model", "Agent data given for audit", "veracast audit agent-data FILE"),
+    "audit-agent-model": ("Its language model against its base", "A language model given for audit", "veracast audit agent-model PATH --base BASE --bank SIBLINGS"),
 }  # fmt: skip
-"""Kind of record -> what it vouches for, and the command that makes one."""
+"""Kind of record -> what it vouches for in a model that has such a part, and in one that has not, and the command that makes one."""
+MINIATURE = "audit-miniature"
+"""Kind of record of a miniature audit: it is told, and stands for no audit."""
 INTENDED = "Ranking short videos by how far they will probably spread, for people who then look themselves: newsrooms, trust and safety, research."
 LIMITS = (
     "A rating is a forecast from counts, links and words that a platform published; it says nothing of whether a video is true, harmful or good.",
@@ -172,21 +174,17 @@ def _leaks(made: Record | None) -> Statement:
 
 def _audits(model: ModelFacts, cited: Sequence[Record]) -> list[Statement]:
     found = []
-    for kind, (area, command) in AUDITS.items():
+    for kind, (area, given, command) in AUDITS.items():
         mine = [one for one in cited if one.kind == kind]
         applies = model.reads_frames if kind == "audit-images" else model.language is not None
-        if mine:
-            found += [_audited(area, one, command) for one in mine]
-        elif not applies:
-            found.append(
-                Statement(
-                    area,
-                    "does not apply",
-                    "it looks at no pictures" if kind == "audit-images" else "it has no language model",
-                )
-            )
-        else:
+        lacks = "it looks at no pictures" if kind == "audit-images" else "it has no language model"
+        found += [_audited(area if applies else given, one, command) for one in mine]
+        if not applies:
+            found.append(Statement(area, "does not apply", lacks))
+        elif not mine:
             found.append(Statement(area, "not audited", "nobody has looked", command=command))
+    command = AUDITS["audit-images"][-1]
+    found += [Statement("Pictures of its data", "measured", text.clean(one.verdict), _name(one), command) for one in cited if one.kind == MINIATURE]  # fmt: skip
     return found
 
 

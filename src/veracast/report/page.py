@@ -34,6 +34,7 @@ from veracast.report.charts import Chart
 from veracast.report.network import neighbourhood, network
 from veracast.report.sarif import write_sarif
 from veracast.report.shell import Frame, Heading, environment, packaged, policy, replace
+from veracast.report.warned import Warned, warned
 
 RATINGS, AUDITS = ("run", "rate"), ("audit-images", "audit-agent-data", "audit-agent-model")
 EXPLANATIONS = ("explain", "explain-overall")
@@ -56,7 +57,7 @@ def write_report(run_folder: Path) -> Path:
         remedy = f"pages exist for: {', '.join(KINDS)}"
         raise InputError(f"no page for a record of kind {record.kind!r}", file=str(run_folder), remedy=remedy)
     page = run_folder / "report.html"
-    replace(page, render(record).encode("utf-8", errors="replace"))
+    replace(page, render(record, warnings=warned(record)).encode("utf-8", errors="replace"))
     if record.kind in RATINGS:
         sheet = tables.spreadsheet(record).write_csv(include_bom=True, datetime_format="%Y-%m-%dT%H:%M:%SZ")
         replace(run_folder / "ratings.csv", sheet.encode("utf-8", errors="replace"))
@@ -64,16 +65,18 @@ def write_report(run_folder: Path) -> Path:
     return page
 
 
-def render(record: Record, *, frame: Frame | None = None) -> str:
-    """The whole page as text; the same record gives the same bytes. frame: of the application that serves it; None = a file that carries all."""
+def render(record: Record, *, warnings: Sequence[Warned] = (), frame: Frame | None = None) -> str:
+    """The whole page as text; the same record gives the same bytes. warnings: of the model behind it. frame: of the application that serves it; None = a file that carries all."""
     page = _page(record, framed=frame is not None)
-    return _filled(page, record, frame)
+    return _filled(page, record, warnings, frame)
 
 
-def render_video(record: Record, video_id: str, *, frame: Frame | None = None) -> str | None:
+def render_video(
+    record: Record, video_id: str, *, warnings: Sequence[Warned] = (), frame: Frame | None = None
+) -> str | None:
     """A page of one open video of a rating run; None where the run has none of that id. Reads the rows of that video alone."""
     page = _video_page(record, video_id)
-    return None if page is None else _filled(page, record, frame)
+    return None if page is None else _filled(page, record, warnings, frame)
 
 
 def still(record: Record, chart_id: str, *, video_id: str | None = None) -> str | None:
@@ -164,12 +167,13 @@ def _rating_page(record: Record, *, framed: bool) -> _Page:
     return _Page("page.html.jinja", shown, parts)
 
 
-def _filled(page: _Page, record: Record, frame: Frame | None) -> str:
+def _filled(page: _Page, record: Record, warnings: Sequence[Warned], frame: Frame | None) -> str:
     """A template of shell.html.jinja with what every page has."""
     drawn = bool(page.charts)
     given = {
         "record": record,
         "heading": heading(record),
+        "warnings": warnings,
         "counts": list(text.flatten(record.counts)),
         "config": list(text.flatten(record.config)),
         **page.parts,

@@ -16,6 +16,7 @@ from veracast.recipes import catalogue as catalogue_recipe
 from veracast.recipes.compare import differences
 from veracast.report import catalogue, page, text
 from veracast.report.shell import Frame
+from veracast.report.warned import Warned
 from veracast.web import assets
 from veracast.web.refusals import Refusal, not_found
 from veracast.web.site import STATUS_WORDS, Site, one_of, page_number, run_url, site_of, video_of, video_url
@@ -66,19 +67,20 @@ async def run(request: Request) -> Response:
     citing = site.store.citing(entry)
     sources = [one for one in site.store.cited(entry.cites) if one.kind in GROUPS["ratings"]]
     jobs = [job for job in site.jobs.all() if not job.ended and entry.id in job.options.values()]
-    key = f"run {entry.id} {entry.digest} {[one.id for one in citing]} {[one.id for one in sources]} {[job.id for job in jobs]}"  # fmt: skip
-    body = await site.cache.page(key, lambda: run_page(site, entry, citing, sources, jobs), disk=True)
+    cards = site.store.warned(entry)
+    key = f"run {entry.id} {entry.digest} {[one.id for one in cards]} {[one.id for one in citing]} {[one.id for one in sources]} {[job.id for job in jobs]}"  # fmt: skip
+    body = await site.cache.page(key, lambda: run_page(site, entry, citing, sources, jobs, warnings(cards)), disk=True)
     return site.send(request, body)
 
 
-def run_page(site: Site, entry: Entry, citing: list[Entry], sources: list[Entry], jobs: list[Any]) -> str:
+def run_page(site: Site, entry: Entry, citing: list[Entry], sources: list[Entry], jobs: list[Any], warned: Sequence[Warned]) -> str:  # fmt: skip
     """Refusal 422 where a file is not as it was written."""
     record = site.store.record(entry, verify=True)
     section = next((group for group in ("audits", "cards") if entry.kind in GROUPS[group]), "runs")
     below = site.part("beside_run.html.jinja", entry=entry, citing=citing, sources=sources, jobs=jobs, rated=entry.kind in GROUPS["ratings"])  # fmt: skip
     frame = run_frame(site, entry, section, below)
     if record.kind in page.KINDS:
-        return _drawn(entry, record, frame)
+        return _drawn(entry, record, warned, frame)
     rows = _table(record, "comparison")
     parts = {"record": record, "rows": rows, "scores": whole_scores(record), "below": below, "config": list(text.flatten(record.config)), "counts": list(text.flatten(record.counts))}  # fmt: skip
     return site.draw("record.html.jinja", section, page.heading(record), entry=entry, **parts)
@@ -94,9 +96,14 @@ def run_frame(site: Site, entry: Entry, section: str, below: str) -> Frame:
     )
 
 
-def _drawn(entry: Entry, record: Record, frame: Frame) -> str:
+def warnings(cards: Sequence[Entry]) -> list[Warned]:
+    """What cards found, with their addresses here."""
+    return [Warned(text.clean(card.verdict), run_url(card.id)) for card in cards]
+
+
+def _drawn(entry: Entry, record: Record, warned: Sequence[Warned], frame: Frame) -> str:
     try:
-        return page.render(record, frame=frame)
+        return page.render(record, warnings=warned, frame=frame)
     except (KeyError, ValueError, TypeError, IndexError, UserError) as error:
         raise damaged(entry, error) from error
 
@@ -108,18 +115,21 @@ async def video(request: Request) -> Response:
     video_id = video_of(request.query_params.get("id", ""))
     told = [one for one in site.store.citing(entry) if one.kind == "explain" and one.video_id == video_id]
     jobs = [job for job in site.jobs.all() if not job.ended and job.kind == "explain" and job.options == {"run": entry.id, "video": video_id}]  # fmt: skip
-    key = f"video {entry.id} {entry.digest} {video_id!r} {[one.id for one in told]} {[job.id for job in jobs]}"
-    return site.send(request, await site.cache.page(key, lambda: video_page(site, entry, video_id, told, jobs)))
+    cards = site.store.warned(entry)
+    key = f"video {entry.id} {entry.digest} {video_id!r} {[one.id for one in cards]} {[one.id for one in told]} {[job.id for job in jobs]}"
+    return site.send(
+        request, await site.cache.page(key, lambda: video_page(site, entry, video_id, told, jobs, warnings(cards)))
+    )
 
 
-def video_page(site: Site, entry: Entry, video_id: str, told: list[Entry], jobs: list[Any]) -> str:
+def video_page(site: Site, entry: Entry, video_id: str, told: list[Entry], jobs: list[Any], warned: Sequence[Warned]) -> str:  # fmt: skip
     """Refusal 404 for a video that is not among the run's open ones."""
     record = site.store.record(entry)
     below = site.part("beside_video.html.jinja", entry=entry, video_id=video_id, told=told, jobs=jobs)
     base = f"{run_url(entry.id)}chart.svg?{urlencode({'video': video_id})}"
     frame = site.frame("runs", below=below, chart=lambda chart: f"{base}&{urlencode({'chart': chart})}")
     try:
-        found = page.render_video(record, video_id, frame=frame)
+        found = page.render_video(record, video_id, warnings=warned, frame=frame)
     except (KeyError, ValueError, TypeError, IndexError, OSError) as error:
         raise damaged(entry, error) from error
     if found is None:

@@ -19,6 +19,7 @@ import msgspec
 
 from veracast.core.errors import InputError
 from veracast.core.records import RECORD_VERSION, STATUSES, Record, load_record
+from veracast.report.warned import KINDS as WARNED
 from veracast.web.refusals import Refusal, not_found
 
 FRESH_S = 1.0
@@ -152,6 +153,13 @@ class Store:
         self.refresh()
         of_model = self._citing.get(entry.model, []) if entry.model else []
         return sorted({*self._citing.get(entry.digest, []), *of_model} - {entry}, key=_newest, reverse=True)
+
+    def warned(self, entry: Entry) -> list[Entry]:
+        """Cards with findings of the model that a run kept, rated with, or explains; newest first."""
+        self.refresh()
+        heads = [entry.model, *entry.cites, *(run.model for run in self.cited(entry.cites))]
+        cards = {card for head in heads if head for card in self._citing.get(head, []) if card.kind == "card" and card.status == "findings"}  # fmt: skip
+        return sorted(cards - {entry}, key=_newest, reverse=True) if entry.kind in WARNED else []
 
     def cited(self, digests: frozenset[str]) -> list[Entry]:
         """Records whose own digest is one of these."""
