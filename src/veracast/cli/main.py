@@ -358,6 +358,34 @@ def runs_compare(
     run_recipe("compare", {"a": a, "b": b, "seed": seed}, None, None, out, as_json=as_json, quiet=quiet, show=compared)
 
 
+@runs_app.command("track")
+def runs_track(
+    folders: Annotated[list[Path], typer.Argument(metavar="RUN...", help="run folders", show_default=False)],
+    mlflow: Annotated[str | None, typer.Option("--mlflow", help="tracking address, such as file:mlruns or http://HOST:PORT")] = None,
+    experiment: Annotated[str, typer.Option("--experiment", help="of MLflow")] = "veracast",
+    tensorboard: Annotated[Path | None, typer.Option("--tensorboard", help="folder of event files")] = None,
+) -> None:  # fmt: skip
+    """Tell finished runs to MLflow or TensorBoard: config, scores, loss curves, files. A run that is there already stays as it is.
+
+    Examples: veracast runs track runs/* --mlflow file:mlruns · veracast runs track runs/RUN --tensorboard boards
+    """
+    from veracast.core.errors import UserError
+    from veracast.core.records import load_record
+    from veracast.report.tracking import to_mlflow, to_tensorboard
+
+    if mlflow is None and tensorboard is None:
+        raise typer.BadParameter("say where to: --mlflow ADDRESS, --tensorboard FOLDER, or both")
+    try:
+        for record in [load_record(folder) for folder in folders]:
+            if mlflow is not None:
+                typer.echo(f"{record.run}: MLflow run {to_mlflow(record, mlflow, experiment=experiment)}")
+            if tensorboard is not None:
+                typer.echo(f"{record.run}: {to_tensorboard(record, tensorboard)}")
+    except UserError as error:
+        typer.echo(f"veracast: {error}", err=True)
+        raise typer.Exit(error.exit_code) from error
+
+
 @models_app.command("pull")
 def models_pull(
     name: Annotated[str, typer.Argument(help="smollm2-135m")],

@@ -34,6 +34,7 @@ EXTRAS = {
     "bench": "veracast bench poison, with poison",
     "web": "veracast serve",
     "mcp": "veracast mcp",
+    "tracking": "veracast runs track",
     "ray": "--ray: ingest, run, rate and audits over a cluster",
 }
 """Extra -> what it is for. Those for working on Veracast itself are looked at only where they are asked for."""
