@@ -31,7 +31,7 @@ from veracast.data.schema import INDICATORS
 from veracast.rating.features import features
 
 CUTS = tuple(f"cut_{k}" for k in range(LEVELS - 1))
-PIECE = 200_000
+PIECE = 50_000
 """States whose features are worked out at once; the last bit of a logarithm depends on its place among them, so it is the same wherever that is done."""
 MAX_PAIRS = 400_000
 """More (state, outcome) pairs than this are thinned evenly: the gain of further pairs is small, their memory is not."""
