@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py [--videos 3679 14715 58860 117720] [--workers 2] [--model MODEL]
 
-Every command runs in a process of its own: seconds by the clock, CPU seconds of the process and those that it waited for, peak RSS of its process tree
+Every command runs in a process of its own: seconds by the clock, CPU seconds (of work here; a cluster's workers are nobody's children), peak RSS of its process tree
 (pages that Ray's processes share count once a process). 117,720 videos have 381,926 samples, the size of XS-Video; comments and frames are left out. Without
 --model LightGBM is trained on a small world first. Growth exponents are of the last doubling or more. The last lines compute what 100 times the largest size
 would take on machines of this kind, on the line through the two largest sizes; nothing is measured there.
@@ -39,7 +39,7 @@ class Took:
     where: str
     videos: int
     wall_s: float
-    cpu_s: float
+    cpu_s: float | None
     peak_gb: float
 
 
@@ -62,7 +62,7 @@ def timed(step: str, where: str, videos: int, arguments: list[str]) -> Took:
     if process.returncode not in (0, 3):
         raise RuntimeError(f"veracast {' '.join(arguments)} ended with {process.returncode}: {said[-500:]}")
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Took(step, where, videos, wall, cpu, peak[0] / 1e9)
+    return Took(step, where, videos, wall, None if "--ray" in arguments else cpu, peak[0] / 1e9)
 
 
 def exports(folder: Path, videos: int) -> list[str]:
@@ -111,18 +111,17 @@ def main() -> None:
                 for step, arguments in runs.items():
                     took = timed(step, where, videos, arguments)
                     found.append(took)
-                    print(f"{step:7} {where:8} {videos:>8,} videos {round(videos * SAMPLES):>9,} samples {took.wall_s:8.1f} s {took.cpu_s:8.1f} CPU s {took.peak_gb:6.2f} GB", flush=True)  # fmt: skip
+                    print(f"{step:7} {where:8} {videos:>8,} videos {round(videos * SAMPLES):>9,} samples {took.wall_s:8.1f} s {"" if took.cpu_s is None else f"{took.cpu_s:.1f} CPU s":>12} {took.peak_gb:6.2f} GB", flush=True)  # fmt: skip
             same = [(place / f"{name}-{videos}-{where}" / file).read_bytes() for name, file in (("set", "dataset.json"), ("rated", "ratings.parquet")) for where in ("here", "local")]  # fmt: skip
             print(f"  the same files both ways: {same[0] == same[1] and same[2] == same[3]}", flush=True)
     for step in ("ingest", "rate"):
-        for where in ("here", f"local:{given.workers}"):
-            mine = [one for one in found if (one.step, one.where) == (step, where)]
-            if len(mine) > 1:
-                told = ", ".join(f"{value} {exponent(mine[-2], mine[-1], value):.2f}" for value in ("wall_s", "cpu_s", "peak_gb"))  # fmt: skip
-                print(f"{step} {where}: growth exponents {told}")
-                ahead = 100 * mine[-1].videos
-                hours, held = beyond(mine[-2], mine[-1], "cpu_s", ahead) / 3600, beyond(mine[-2], mine[-1], "peak_gb", ahead)  # fmt: skip
-                print(f"{step} {where}: {ahead:,} videos, computed: {hours:.1f} core hours, {held:.0f} GB if held at once")
+        mine = [one for one in found if (one.step, one.where) == (step, "here")]
+        if len(mine) > 1:
+            told = ", ".join(f"{value} {exponent(mine[-2], mine[-1], value):.2f}" for value in ("wall_s", "cpu_s", "peak_gb"))  # fmt: skip
+            print(f"{step} here: growth exponents {told}")
+            ahead = 100 * mine[-1].videos
+            hours, held = beyond(mine[-2], mine[-1], "cpu_s", ahead) / 3600, beyond(mine[-2], mine[-1], "peak_gb", ahead)  # fmt: skip
+            print(f"{step} here: {ahead:,} videos, computed: {hours:.1f} core hours, {held:.0f} GB if held at once")
     print(json.dumps({"cores": os.cpu_count(), "found": [asdict(one) for one in found]}))
 
 

@@ -34,7 +34,13 @@ DOCS = ROOT / "docs"
 QUICK = ("index.md", "comparison.md", "gallery.md", "guides/audit-agent.md", "guides/ci-gate.md", "guides/your-own-tools.md", "methods/rating.md", "methods/poison.md", "methods/agents.md", "methods/explain.md")  # fmt: skip
 SLOW = ("quickstart.md", "guides/rate-your-export.md", "guides/read-an-explanation.md", "guides/audit-images.md", "guides/trust-card.md")  # fmt: skip
 """Pages that train raters or encoders: one to eight minutes each."""
-NOT_RUN = {"quickstart.md": 4, "guides/audit-images.md": 1, "guides/audit-agent.md": 2, "guides/ci-gate.md": 2, "guides/your-own-tools.md": 2}
+NOT_RUN = {
+    "quickstart.md": 4,
+    "guides/audit-images.md": 1,
+    "guides/audit-agent.md": 2,
+    "guides/ci-gate.md": 2,
+    "guides/your-own-tools.md": 2,
+}
 """How many blocks of a page run nowhere; a block more must be counted here."""
 FENCE = re.compile(r"^```(\w+)(?: title=\"([^\"]*)\")?\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 SKIPPED = "not run in the tests"

@@ -92,7 +92,7 @@ def reasons(scorer: VideoScorer, *, whole: bool, orders: int = 16, seed: int = 0
     with progress.step("effects and checks, contents at most", total=most) as score.advance:
         found = explain_item(
             score, content, one.first, unit=scorer.unit, seconds=one.second if spent.another else (), orders=orders,
-            least=spent.least, floor=FLOOR, rungs=spent.rungs, batch=spent.batch, seed=seed,
+            least=spent.least, floor=FLOOR, rungs=spent.rungs, batch=spent.batch, budget_s=spent.budget_s, seed=seed,
         )  # fmt: skip
         other = Perturbed(content, one.second, found.perturbed.scorer)
         said = claims(found, other, floor=FLOOR, contexts=spent.contexts, seed=seed)

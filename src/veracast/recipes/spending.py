@@ -22,7 +22,8 @@ LARGE = 20_000_000
 class Spending:
     """Of the cheap part: `rungs` of its checks; orders in which parts are sampled, None = as many as are asked for; runs of neighbouring words that a
     text is cut into, 0 = word by word; least share of all effects that a modality must make to be taken apart; contexts in which each sentence is
-    tried; another: whether the largest parts are held against a second baseline too. batch: contents that are scored at once.
+    tried; another: whether the largest parts are held against a second baseline too. batch: contents that are scored at once; budget_s: that scores
+    may take, judged from the first of them, before it is said that they would take too long.
 
     Of the rest: what-if curves and their points; numbers that are varied until the rating is another, the values that each is tried at and the
     halvings that close in; choices of parts that rules are learnt from; parts of a text whose interplay is looked at.
@@ -35,6 +36,7 @@ class Spending:
     contexts: int = 16
     another: bool = True
     batch: int = 1024
+    budget_s: float = 600.0
     curves: int = 3
     points: int = 25
     varied: int = 6
@@ -46,7 +48,7 @@ class Spending:
 
 FULL = Spending()
 LIGHT = Spending(rungs=Rungs(exact=5, controls=6, searched=2, again=False), orders=2, runs=5, contexts=4, another=False)
-SLOW = replace(LIGHT, least=0.1, batch=64, points=9, varied=4, tried=8, closer=6, choices=48, words=6)
+SLOW = replace(LIGHT, least=0.1, batch=64, budget_s=3600.0, points=9, varied=4, tried=8, closer=6, choices=48, words=6)
 
 
 def spending(scorer: VideoScorer, *, whole: bool) -> Spending:
