@@ -111,7 +111,8 @@ def main() -> None:
                 for step, arguments in runs.items():
                     took = timed(step, where, videos, arguments)
                     found.append(took)
-                    print(f"{step:7} {where:8} {videos:>8,} videos {round(videos * SAMPLES):>9,} samples {took.wall_s:8.1f} s {"" if took.cpu_s is None else f"{took.cpu_s:.1f} CPU s":>12} {took.peak_gb:6.2f} GB", flush=True)  # fmt: skip
+                    spent = "" if took.cpu_s is None else f"{took.cpu_s:.1f} CPU s"
+                    print(f"{step:7} {where:8} {videos:>8,} videos {round(videos * SAMPLES):>9,} samples {took.wall_s:8.1f} s {spent:>12} {took.peak_gb:6.2f} GB", flush=True)  # fmt: skip
             same = [(place / f"{name}-{videos}-{where}" / file).read_bytes() for name, file in (("set", "dataset.json"), ("rated", "ratings.parquet")) for where in ("here", "local")]  # fmt: skip
             print(f"  the same files both ways: {same[0] == same[1] and same[2] == same[3]}", flush=True)
     for step in ("ingest", "rate"):
