@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from veracast.core.files import sha256_file
-from veracast.core.records import RunWriter
+from veracast.core.records import Finding, RunWriter
 from veracast.web.refusals import Refusal
 from veracast.web.store import Store
 
@@ -105,3 +105,25 @@ def test_a_hidden_folder_and_one_without_a_record_are_no_runs(tmp_path: Path) ->
     record(tmp_path / ".hidden")
     (tmp_path / "empty").mkdir()
     assert store(tmp_path).entries() == [] and store(tmp_path / "none").entries() == []
+
+
+def test_cards_with_findings_warn_what_used_their_model(tmp_path: Path) -> None:
+    """The run that kept it, what was rated with it, and an explanation of either; not the audit, and not after the card is gone."""
+    record(tmp_path / "a")
+    (tmp_path / "a" / "model").mkdir()
+    model = tmp_path / "a" / "model" / "model.json"
+    model.write_text("{}")
+    record(tmp_path / "e", "explain", cites=tmp_path / "a")
+    for name, kind, status in (("c", "card", "findings"), ("clean", "card", "ok"), ("r", "rate", "ok"), ("i", "audit-images", "findings")):  # fmt: skip
+        with RunWriter(kind, tmp_path / name, config={}, seed=0) as writer:
+            writer.input(model)
+            findings = [Finding("f", "high", "t", "e", {})] if status == "findings" else []
+            writer.finish(status=status, verdict="v", counts={}, findings=findings)
+    record(tmp_path / "other")
+    found = store(tmp_path)
+    assert {name: [card.id for card in found.warned(found.get(name))] for name in ("a", "e", "r", "i", "other", "c")} == {
+        "a": ["c"], "e": ["c"], "r": ["c"], "i": [], "other": [], "c": [],
+    }  # fmt: skip
+    shutil.rmtree(tmp_path / "c")
+    found.refresh(now=True)
+    assert found.warned(found.get("r")) == []
