@@ -110,7 +110,7 @@ def test_the_main_job_and_a_rating(cluster: OnRay, world: Dataset, tmp_path: Pat
     """Pieces of 100 states, so that there are many."""
     for module in (samples, rate):
         monkeypatch.setattr(module, "PIECE", 100)
-    config = main_job.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("constant", "lightgbm"), reasons=0)  # fmt: skip
+    config = main_job.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("constant", "szabo_huberman"), reasons=0)  # fmt: skip
     here, there = (main_job.run(config, tmp_path / name, spread=spread) for name, spread in (("here", HERE), ("there", cluster)))  # fmt: skip
     assert_same(here, there)
     asked = rate.Config(sources=(world.path,), model=tmp_path / "here" / "model")
