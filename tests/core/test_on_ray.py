@@ -151,3 +151,9 @@ def test_maps_and_features_of_an_image_audit(cluster: OnRay) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(ConfigError, match=f"--ray {address}: expected local, or local:N"), on_ray(address):
         pass
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:port", "127.0.0.1:99999"])
+def test_an_address_at_which_nobody_listens(address: str) -> None:
+    with pytest.raises(ConfigError, match=f"--ray {address}: no cluster answers .* --ray local"), on_ray(address):
+        pass

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from veracast.core.files import code_digest
 Found = TypeVar("Found")
 LOCAL = "local"
 _WAITING = 2  # pieces a worker that are handed out before they can be begun
+_CONNECT_S = 5.0
 _RETRIES = 3  # of a piece whose worker died
 
 
@@ -80,6 +82,8 @@ def on_ray(address: str) -> Iterator[OnRay]:
     if own and count and not (count.isdecimal() and int(count) > 0):
         raise ConfigError([f"--ray {address}: expected local, or local:N with N workers"])
     started = {"address": LOCAL, "num_cpus": int(count) if count else os.cpu_count(), "include_dashboard": False} if own else {"address": address}  # fmt: skip
+    if ":" in address and not own:
+        _reach(address)
     try:
         ray.init(
             **started,
@@ -90,7 +94,7 @@ def on_ray(address: str) -> Iterator[OnRay]:
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ConfigError([f"--ray {address}: no cluster answers ({first}) -> ray start --head on one machine, or --ray local"]) from error  # fmt: skip
+        raise _unanswered(address, first) from error
     try:
         spread = OnRay(ray)
         theirs = next(spread.map(code_digest, [("",)]))
@@ -99,3 +103,16 @@ def on_ray(address: str) -> Iterator[OnRay]:
         yield spread
     finally:
         ray.shutdown()
+
+
+def _reach(address: str) -> None:
+    """ConfigError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise _unanswered(address, str(error)) from error
+
+
+def _unanswered(address: str, why: str) -> ConfigError:
+    return ConfigError([f"--ray {address}: no cluster answers ({why}) -> ray start --head on one machine, or --ray local"])  # fmt: skip
