@@ -12,6 +12,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from veracast.core.errors import ConfigError, VeracastError
@@ -69,7 +70,7 @@ def on_ray(address: str) -> Iterator[OnRay]:
     """address: `local` starts workers on this machine, one a processor (`local:N` N of them); `auto`, HOST:PORT or ray://HOST:PORT name a cluster
     that runs.
 
-    ConfigError where Ray is not installed, no cluster answers, or its machines hold another version of this code.
+    A cluster may ask for its token: RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH, or ~/.ray/auth_token. ConfigError where Ray is not installed, no cluster answers, or its machines hold another version of this code.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
@@ -84,6 +85,7 @@ def on_ray(address: str) -> Iterator[OnRay]:
     started = {"address": LOCAL, "num_cpus": int(count) if count else os.cpu_count(), "include_dashboard": False} if own else {"address": address}  # fmt: skip
     if ":" in address and not own:
         _reach(address)
+        _show_token()
     try:
         ray.init(
             **started,
@@ -112,6 +114,13 @@ def _reach(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
     except (OSError, ValueError, OverflowError) as error:
         raise _unanswered(address, str(error)) from error
+
+
+def _show_token() -> None:
+    """Ray shows its token to clusters that it started itself; to a named one where it is told to. One that asks for none takes no notice."""
+    there = "RAY_AUTH_TOKEN" in os.environ or "RAY_AUTH_TOKEN_PATH" in os.environ or (Path.home() / ".ray" / "auth_token").is_file()  # fmt: skip
+    if there:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 
 def _unanswered(address: str, why: str) -> ConfigError:
