@@ -74,6 +74,8 @@ def on_ray(address: str) -> Iterator[OnRay]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if not address.startswith(LOCAL):
+        _show_token()  # before Ray is imported, which looks then
     try:
         import ray
     except ImportError as error:
@@ -85,7 +87,6 @@ def on_ray(address: str) -> Iterator[OnRay]:
     started = {"address": LOCAL, "num_cpus": int(count) if count else os.cpu_count(), "include_dashboard": False} if own else {"address": address}  # fmt: skip
     if ":" in address and not own:
         _reach(address)
-        _show_token()
     try:
         ray.init(
             **started,
