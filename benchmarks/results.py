@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
+ABLATION_START, ABLATION_END = "<!-- ablation: written by benchmarks/results.py -->", "<!-- end of ablation -->"
 BENCH_START, BENCH_END = "<!-- bench: written by benchmarks/results.py -->", "<!-- end of bench -->"
 START, END = "<!-- results: written by benchmarks/results.py -->", "<!-- end of results -->"
 POISON_START, POISON_END = "<!-- poison: written by benchmarks/results.py -->", "<!-- end of poison -->"
@@ -358,6 +360,26 @@ def bench_table() -> str:
     return "\n".join(lines)
 
 
+def ablation_table() -> str:
+    """NetGPT with one choice changed, a line per kept set, task, target and change: how much worse it is than NetGPT as it is, and p."""
+    lines = [
+        "| data | forecast | changed | error | as it is | worse by | p | n | trainings |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        own = {(row["group"], row["task"], row["target"]): row for row in rows if row["row"] == "netgpt"}
+        for row in (row for row in rows if row["family"] == "ablation"):
+            key = (row["group"], row["task"], row["target"])
+            if key not in own:
+                continue
+            worse, p = -row["netgpt_difference"], row["netgpt_p"]
+            told = f"**{worse:+.3f}**" if p < CLEAR else f"{worse:+.3f}"
+            unit = "level" if key[2] == "level" else f"ln {key[2]}"
+            lines.append(f"| {GROUPS[key[0]]} | {unit}, {TASKS[key[1]]} | {row['row']} | {row['mae']:.3f} | {own[key]['mae']:.3f} | {told} | {p:.2g} | {row['n']:,} | {row['seeds']} |")  # fmt: skip
+    return "\n".join(lines)
+
+
 def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]]) -> str:
     unit = "level" if target == "level" else f"ln {target}"
     full = [row for row in of.values() if row["family"] == "baseline" and row["scored"] >= 0.95]
@@ -442,10 +464,14 @@ def _cell(score: dict[str, Any] | None, *, spread: bool = False) -> str:
 
 
 def readme() -> None:
-    """Replace what stands between the markers of the tables."""
-    path = ROOT / "README.md"
-    whole = path.read_text(encoding="utf-8")
+    """Replace what stands between the markers of the tables: the README's, and the ablation's on the page of the method."""
     tables = ((START, END, table()), (BENCH_START, BENCH_END, bench_table()), (POISON_START, POISON_END, poison_tables()), (AGENTS_START, AGENTS_END, agents_table()), (MODELS_START, MODELS_END, agent_models_table()), (DETECTORS_START, DETECTORS_END, agent_detectors_table()), (EXPLAIN_START, EXPLAIN_END, explain_table()))  # fmt: skip
+    _replaced(ROOT / "README.md", tables)
+    _replaced(ROOT / "docs" / "methods" / "rating.md", ((ABLATION_START, ABLATION_END, ablation_table()),))
+
+
+def _replaced(path: Path, tables: Sequence[tuple[str, str, str]]) -> None:
+    whole = path.read_text(encoding="utf-8")
     for start, end, made in tables:
         head, _, rest = whole.partition(start)
         _, _, tail = rest.partition(end)
