@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from veracast.agents import corpus as corpus_module
 from veracast.agents.corpus import (
     BREAK,
     MOST_WORDS,
@@ -115,3 +116,16 @@ def test_files_without_a_trajectory_say_why(tmp_path: Path) -> None:
     path.write_text('{"text": 1}\n[]\n', encoding="utf-8")
     with pytest.raises(InputError, match=r"no row of 2 is a trajectory \(no turns, not an object\)"):
         read_corpus([path], tmp_path / "corpus")
+
+
+def test_rows_that_hold_much_are_hashed_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_module, "BLOCK", 3)
+    monkeypatch.setattr(corpus_module, "BLOCK_CHARS", 1_000)
+    sizes: list[int] = []
+    hashed_block = corpus_module._hashed_block
+    monkeypatch.setattr(corpus_module, "_hashed_block", lambda rows: sizes.append(len(rows)) or hashed_block(rows))
+    path = tmp_path / "rows.jsonl"
+    rows = [{"messages": [{"role": "user", "content": "x" * chars}, {"role": "assistant", "content": "ok"}]} for chars in (9, 9, 9, 2_000, 9, 990, 9)]  # fmt: skip
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = corpus_module.read_corpus([path], tmp_path / "corpus")
+    assert sizes == [3, 1, 2, 1] and [source.number for source in found.sources] == list(range(1, 8))

@@ -30,7 +30,10 @@ from veracast.data.trajectories import Row, read_trajectories
 
 BREAK = np.uint64(0)
 """Stands between turns; no phrase crosses it."""
-BLOCK = 500  # rows that are hashed as one piece of work
+BLOCK, BLOCK_CHARS = (
+    500,
+    4_000_000,
+)  # rows that are hashed as one piece of work, and characters from which on a piece takes no more
 MOST_WORDS = 50_000  # of one row; what follows is counted as cut
 MOST_CALL_WORDS = 96
 _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
@@ -216,8 +219,16 @@ def _hashed_block(rows: Sequence[tuple[int, Row]]) -> list[_Hashed | Reject]:
 
 
 def _blocks(rows: Iterator[tuple[int, Row]]) -> Iterator[list[tuple[int, Row]]]:
-    """BLOCK rows at a time."""
-    while block := list(islice(rows, BLOCK)):
+    """Pieces of work: a row may hold megabytes, and no more than a few of those are held at once."""
+    block: list[tuple[int, Row]] = []
+    size = 0
+    for place, row in rows:
+        block.append((place, row))
+        size += sum(len(turn.text) for turn in row.trajectory.turns) if row.trajectory is not None else 0
+        if len(block) >= BLOCK or size >= BLOCK_CHARS:
+            yield block
+            block, size = [], 0
+    if block:
         yield block
 
 
