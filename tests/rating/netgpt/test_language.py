@@ -86,6 +86,20 @@ def test_the_shares_are_those_with_the_least_validation_loss(stage: LanguageStag
     assert choose_share(torch.zeros(0, 11), empty) == Share(0.0, 0.0)
 
 
+def test_a_correction_is_taken_only_where_it_is_clearly_better(stage: LanguageStage) -> None:
+    """Right for some rows, wrong for others: better on the mean of eight rows by less than its standard error, so not taken;
+    of the same rows sixty times over it is."""
+    part = readings(stage)
+    right = torch.nan_to_num(part.main - part.base.main)
+    mixed = torch.zeros(8, 11)
+    mixed[:, 0] = right * torch.tensor([1.0, -0.9, 1.0, 0.0, 0.0, -0.9, 1.0, -0.9])
+    without, taken = (main_losses(applied(part.base, mixed, Share(s, s)).main, part.main) for s in (0.0, 1.0))
+    assert taken.mean() < without.mean()
+    assert choose_share(mixed, part).main == 0.0
+    many = np.tile(np.arange(8), 60)
+    assert choose_share(mixed[many], part.at(many)).main > 0
+
+
 def test_a_share_of_zero_is_the_base(stage: LanguageStage) -> None:
     part = readings(stage)
     found = applied(part.base, torch.randn(8, 11), Share(0.0, 0.0))

@@ -153,23 +153,36 @@ class Share(NamedTuple):
 
 
 def choose_share(corrections: Tensor, held: Readings) -> Share:
-    """The shares with the least validation loss; none where no row tells, or where none is best."""
+    """The least shares whose validation loss is not clearly worse than the least there is; 0 where no row tells.
 
-    def best(part: str) -> float:
+    Not clearly: by no more than one standard error of the paired difference (Breiman et al. 1984, section 3.4.3). Of a few
+    dozen rows the least loss alone would often take a correction that is noise.
+    """
+
+    def least(part: str) -> float:
         known = torch.isfinite(held.main) if part == "main" else held.level >= 0
         if not known.any():
             return 0.0
 
-        def loss(share: float) -> float:
+        def losses(share: float) -> Tensor:
             outlook = applied(held.base, corrections, Share(share, share))
             found = (
                 main_losses(outlook.main, held.main) if part == "main" else level_losses(outlook.log_probs, held.level)
             )
-            return float(found[known].mean())
+            return found[known]
 
-        return min(SHARES, key=loss)
+        every = {share: losses(share) for share in SHARES}
+        best = min(every.values(), key=lambda found: float(found.mean()))
+        return next(share for share, found in every.items() if _no_worse(found, best))
 
-    return Share(best("main"), best("level"))
+    return Share(least("main"), least("level"))
+
+
+def _no_worse(losses: Tensor, best: Tensor) -> bool:
+    """Whether the mean difference of the rows' losses (n,) is within one standard error."""
+    gap = (losses - best).double()
+    error = gap.std() / len(gap) ** 0.5 if len(gap) > 1 else torch.zeros(())
+    return bool(gap.mean() <= error)
 
 
 def applied(base: Outlook, corrections: Tensor, share: Share) -> Outlook:

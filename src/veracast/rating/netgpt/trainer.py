@@ -356,7 +356,8 @@ def _readings(
 
 
 def _settle(model: NetGPT, language: Language, held: Readings) -> None:
-    """Shares of the correction and temperatures, chosen on validation rows."""
+    """Shares of the correction and temperatures, chosen on validation rows. Levels that nothing corrects keep the temperature
+    of the base, which many more rows have chosen."""
     shares, temperatures = {}, dict(model.temperatures)
     for number, kind in enumerate(model.kinds):
         mine = held.at(torch.nonzero(held.kind == number)[:, 0].numpy())
@@ -367,6 +368,8 @@ def _settle(model: NetGPT, language: Language, held: Readings) -> None:
             with torch.no_grad():
                 shares[kind] = choose_share(language.stage.corrections(hidden, mine.kind), mine)
         language.shares = shares
+        if language.corrects and not shares[kind].level:
+            continue
         said = language_outlook(language, mine, kind)
         known = torch.isfinite(said.log_probs).all(dim=1)
         temperatures[kind] = temperature(said.log_probs[known], mine.level[known])
