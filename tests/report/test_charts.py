@@ -12,7 +12,7 @@ from veracast.core.schemas.ratings import CURVES
 from veracast.report import charts
 
 
-def curve_of(rows: list[tuple[str, float, float, float | None]]) -> pl.DataFrame:
+def curve_of(rows: list[tuple[str, float, float, float | None]]) -> list[charts.Row]:
     """(kind, age, value, half-width of all bands)."""
     full = []
     for kind, age_h, value, half in rows:
@@ -22,7 +22,7 @@ def curve_of(rows: list[tuple[str, float, float, float | None]]) -> pl.DataFrame
             for s in ("low", "high")
         }
         full.append({"video_id": "v", "indicator": "views", "age_h": age_h, "kind": kind, "value": value, **bands})
-    return pl.DataFrame(full, schema=CURVES)
+    return pl.DataFrame(full, schema=CURVES).to_dicts()
 
 
 def test_fan_opens_at_the_last_published_count() -> None:

@@ -200,10 +200,19 @@ def load_record(folder: Path, *, verify: bool = True) -> Record:
 
 def read_table(record: Record, name: str, *, only: pl.Expr | None = None) -> pl.DataFrame:
     """A table of the run by artefact name, or the rows of it for which `only` holds; KeyError when it has none of that name."""
+    path = _table_path(record, name)
+    return pl.read_parquet(path) if only is None else pl.scan_parquet(path).filter(only).collect()
+
+
+def scan_table(record: Record, name: str) -> pl.LazyFrame:
+    """The same, not read yet."""
+    return pl.scan_parquet(_table_path(record, name))
+
+
+def _table_path(record: Record, name: str) -> Path:
     for artefact in record.artefacts:
         if artefact.name == name:
-            path = Path(record.run) / artefact.path
-            return pl.read_parquet(path) if only is None else pl.scan_parquet(path).filter(only).collect()
+            return Path(record.run) / artefact.path
     raise KeyError(name)
 
 

@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import polars as pl
 import vl_convert
 
 WIDTH = 520
@@ -100,32 +99,33 @@ def for_script_tag(value: Any) -> str:
     return text
 
 
-def fan_spec(curve: pl.DataFrame, indicator: str) -> Spec:
-    """History and forecast bands of one video (CURVES rows of one indicator): count on a log axis against age."""
+def fan_spec(curve: Sequence[Row], indicator: str) -> Spec:
+    """History and forecast bands of one video (CURVES rows of one indicator, by age): count on a log axis against age."""
     rows, unit = _fan_rows(curve)
     drawn = [r[k] for r in rows for k in ("value", "l90", "h90") if r.get(k) is not None]
     return _spec(rows, _fan_layers(), x=_ages(unit), y=_counts(drawn, indicator))
 
 
-def band_is_cut(curve: pl.DataFrame) -> bool:
+def band_is_cut(curve: Sequence[Row]) -> bool:
     """Whether a band reaches higher than the drawing."""
-    top = curve["high_90"].max()
-    return isinstance(top, float) and top > _ceiling(curve)
+    tops = [item["high_90"] for item in curve if item["high_90"] is not None]
+    return bool(tops) and max(tops) > _ceiling(curve)
 
 
-def _fan_rows(curve: pl.DataFrame) -> tuple[list[Row], str]:
-    per, unit = _age_unit(curve["age_h"].to_list())
+def _fan_rows(curve: Sequence[Row]) -> tuple[list[Row], str]:
+    per, unit = _age_unit([item["age_h"] for item in curve])
     ceiling = _ceiling(curve)
-    rows: list[Row] = []
-    history = curve.filter(pl.col("kind") == "history").drop_nulls("value").sort("age_h")
-    forecast = curve.filter(pl.col("kind") == "forecast").drop_nulls("value").sort("age_h")
-    for age, value in history.select("age_h", "value").iter_rows():
-        rows.append({"kind": "history", "age": age / per, "value": max(value, 1.0)})
-    if rows and forecast.height:  # the fan opens at the last published count
+    known = [item for item in curve if item["value"] is not None]
+    rows: list[Row] = [
+        {"kind": "history", "age": item["age_h"] / per, "value": max(item["value"], 1.0)}
+        for item in known if item["kind"] == "history"
+    ]  # fmt: skip
+    forecast = [item for item in known if item["kind"] == "forecast"]
+    if rows and forecast:  # the fan opens at the last published count
         start = rows[-1]["value"]
         edges = {f"{side}{c}": start for c in COVERAGES for side in "lh"}
         rows.append({"kind": "forecast", "age": rows[-1]["age"], "value": start, **edges})
-    for item in forecast.iter_rows(named=True):
+    for item in forecast:
         row: Row = {"kind": "forecast", "age": item["age_h"] / per, "value": _clamp(item["value"], ceiling)}
         for c in COVERAGES:
             row[f"l{c}"], row[f"h{c}"] = _clamp(item[f"low_{c}"], ceiling), _clamp(item[f"high_{c}"], ceiling)
@@ -133,9 +133,9 @@ def _fan_rows(curve: pl.DataFrame) -> tuple[list[Row], str]:
     return rows, unit
 
 
-def _ceiling(curve: pl.DataFrame) -> float:
-    top = curve["value"].max()
-    return _CEILING * max(float(top) if isinstance(top, float) else 1.0, 1.0)
+def _ceiling(curve: Sequence[Row]) -> float:
+    highest: float = max([1.0, *(item["value"] for item in curve if item["value"] is not None)])
+    return _CEILING * highest
 
 
 def _clamp(value: float | None, ceiling: float) -> float | None:

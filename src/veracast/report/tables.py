@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from veracast.core.records import Record, read_table
+from veracast.core.records import Record, read_table, scan_table
 from veracast.core.schemas import ARTEFACT_SCHEMAS
 from veracast.report import charts, text
 from veracast.report.charts import Chart, Curve, Table
@@ -19,6 +19,8 @@ from veracast.report.text import Cut
 
 MOST_ROWS = 1_000  # portfolio rows on the page; ratings.csv holds all
 MOST_EXPLAINED = 40
+Items = Sequence[charts.Row]
+"""Rows of a table of the run, of one video."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,15 @@ def read(record: Record, kind: str, *, video_id: str | None = None) -> pl.DataFr
         return pl.DataFrame(schema=ARTEFACT_SCHEMAS[kind])
 
 
+def scan(record: Record, kind: str, *, video_id: str | None = None) -> pl.LazyFrame:
+    """As `read`, to be collected together with others."""
+    try:
+        found = scan_table(record, kind)
+    except KeyError:
+        return pl.LazyFrame(schema=ARTEFACT_SCHEMAS[kind])
+    return found if video_id is None else found.filter(pl.col("video_id") == video_id)
+
+
 def names_of(record: Record) -> Names:
     """Counter, alert level and horizon, from the counts and the config."""
     counts = record.counts
@@ -160,29 +171,31 @@ def portfolio(record: Record) -> Portfolio:
 def ranked(record: Record) -> pl.DataFrame:
     """Open videos in the order of the portfolio: columns of ratings, and `indicator`, `now`, `point`, `low_80`, `high_80` of the forecast shown."""
     order = ["p_alert", "level_expected", "point", "video_id"]
-    return _open(record, names_of(record)).sort(order, descending=[True, True, True, False], nulls_last=True)
+    opened = _open(record, names_of(record))
+    return opened.sort(order, descending=[True, True, True, False], nulls_last=True).collect()
 
 
 def one(record: Record, video_id: str) -> Explained | None:
     """An open video by its id, with all that the run says of it; None where there is none. Reads the rows of that video alone."""
     names = names_of(record)
-    found = _open(record, names, video_id=video_id)
+    parts = [scan(record, kind, video_id=video_id) for kind in ("curves", "contributions", "similar")]
+    found, *told = pl.collect_all([_open(record, names, video_id=video_id), *parts])  # all that is read, in one go
     if found.is_empty():
         return None
     row = _row(1, found.row(0, named=True), names)
-    curve, reasons, similar = (read(record, kind, video_id=video_id) for kind in ("curves", "contributions", "similar"))
+    curve, reasons, similar = (part.to_dicts() for part in told)
     return _explained("video", row, curve, reasons, similar, names)
 
 
-def _open(record: Record, names: Names, *, video_id: str | None = None) -> pl.DataFrame:
+def _open(record: Record, names: Names, *, video_id: str | None = None) -> pl.LazyFrame:
     """Open videos with the forecast that each row shows."""
-    ratings = read(record, "ratings", video_id=video_id).filter(pl.col("role") == "open")
+    ratings = scan(record, "ratings", video_id=video_id).filter(pl.col("role") == "open")
     return ratings.join(_main_forecasts(record, names, video_id), on="video_id", how="left")
 
 
-def _main_forecasts(record: Record, names: Names, video_id: str | None) -> pl.DataFrame:
+def _main_forecasts(record: Record, names: Names, video_id: str | None) -> pl.LazyFrame:
     """One forecast per open video: of the main counter, else of the first counter that could be forecast."""
-    frame = read(record, "forecasts", video_id=video_id).filter(
+    frame = scan(record, "forecasts", video_id=video_id).filter(
         (pl.col("role") == "open") & pl.col("point").is_not_null()
     )
     order = [names.indicator, *(name for name in text.COUNTERS if name != names.indicator)]
@@ -226,45 +239,50 @@ def _row(rank: int, item: dict[str, Any], names: Names) -> Row:
 
 def explained(record: Record, rows: Sequence[Row], names: Names) -> list[Explained]:
     """The first rows that have a curve, reasons or similar videos."""
-    parts = {kind: read(record, kind) for kind in ("curves", "contributions", "similar")}
-    groups = {kind: {k[0]: v for k, v in f.group_by("video_id", maintain_order=True)} for kind, f in parts.items()}
+    kinds = ("curves", "contributions", "similar")
+    groups = [
+        {k[0]: part for k, part in read(record, kind).group_by("video_id", maintain_order=True)} for kind in kinds
+    ]
     found: list[Explained] = []
     for row in rows:
         if len(found) == MOST_EXPLAINED:
             break
-        curve, reasons, similar = (groups[kind].get(row.video_id, parts[kind].clear()) for kind in parts)
-        if curve.height or reasons.height or similar.height:
+        told = [group[row.video_id].to_dicts() if row.video_id in group else [] for group in groups]
+        if any(told):
+            curve, reasons, similar = told
             found.append(_explained(f"v{row.rank}", row, curve, reasons, similar, names))
     return found
 
 
-def _explained(
-    id: str, row: Row, curve: pl.DataFrame, reasons: pl.DataFrame, similar: pl.DataFrame, names: Names
-) -> Explained:
-    indicator = curve["indicator"][0] if curve.height else names.indicator
-    curve = curve.filter(pl.col("indicator") == indicator)
-    similar = similar.sort("rank").head(len(charts.SERIES))
-    neighbours = [_neighbour(item) for item in similar.iter_rows(named=True)]
+def _explained(id: str, row: Row, curve: Items, reasons: Items, similar: Items, names: Names) -> Explained:
+    indicator = curve[0]["indicator"] if curve else names.indicator
+    curve = sorted((item for item in curve if item["indicator"] == indicator), key=lambda item: item["age_h"])
+    similar = sorted(similar, key=lambda item: item["rank"])[: len(charts.SERIES)]
+    neighbours = [_neighbour(item) for item in similar]
     return Explained(
         id=id,
         row=row,
-        fan=_fan(id, curve, indicator, names) if curve["value"].drop_nulls().len() else None,
+        fan=_fan(id, curve, indicator, names) if any(item["value"] is not None for item in curve) else None,
         reasons=_reasons(reasons),
         similar=neighbours,
         similar_chart=_similar_chart(id, curve, similar, neighbours),
     )
 
 
-def _fan(id: str, curve: pl.DataFrame, indicator: str, names: Names) -> Chart:
-    history = curve.filter(pl.col("kind") == "history").sort("age_h")
+def _fan(id: str, curve: Items, indicator: str, names: Names) -> Chart:
+    """curve: of one counter, by age."""
+    history = [item for item in curve if item["kind"] == "history"]
     rows: list[Sequence[str]] = [
-        ("published", text.age(a), text.count(v), "", "", "") for a, v in history.select("age_h", "value").iter_rows()
+        ("published", text.age(item["age_h"]), text.count(item["value"]), "", "", "") for item in history
     ]
-    for item in curve.filter(pl.col("kind") == "forecast").sort("age_h").iter_rows(named=True):
-        bands = [text.spread(item[f"low_{c}"], item[f"high_{c}"], text.rough).strip("[]") for c in (50, 80, 90)]
-        rows.append(("forecast", text.age(item["age_h"]), text.rough(item["value"]), *bands))
+    for item in curve:
+        if item["kind"] == "forecast":
+            bands = [text.spread(item[f"low_{c}"], item[f"high_{c}"], text.rough).strip("[]") for c in (50, 80, 90)]
+            rows.append(("forecast", text.age(item["age_h"]), text.rough(item["value"]), *bands))
     spec = charts.fan_spec(curve, indicator)
-    caption = f"n = {text.plural(history.height, 'published count')} (dots). Line: forecast. Shades: 50, 80 and 90 % intervals."
+    caption = (
+        f"n = {text.plural(len(history), 'published count')} (dots). Line: forecast. Shades: 50, 80 and 90 % intervals."
+    )
     if charts.band_is_cut(curve):
         caption += " The widest band goes on above the drawing; the table has its ends."
     return Chart(
@@ -276,15 +294,16 @@ def _fan(id: str, curve: pl.DataFrame, indicator: str, names: Names) -> Chart:
     )
 
 
-def _reasons(frame: pl.DataFrame) -> list[Reason]:
-    largest = max((abs(e) for e in frame["effect"].drop_nulls()), default=0.0) or 1.0
+def _reasons(items: Items) -> list[Reason]:
+    known = sorted((item for item in items if item["effect"] is not None), key=lambda item: item["rank"])
+    largest = max((abs(item["effect"]) for item in known), default=0.0) or 1.0
     return [
         Reason(
             sentence=text.sentence(text.clean(item["sentence"] or item["feature"])),
             raises=item["effect"] > 0,
             share=abs(item["effect"]) / largest,
         )
-        for item in frame.drop_nulls("effect").sort("rank").iter_rows(named=True)
+        for item in known
     ]
 
 
@@ -302,21 +321,20 @@ def _neighbour(item: dict[str, Any]) -> Neighbour:
     )
 
 
-def _similar_chart(
-    id: str, curve: pl.DataFrame, similar: pl.DataFrame, neighbours: Sequence[Neighbour]
-) -> Chart | None:
-    history = curve.filter(pl.col("kind") == "history").drop_nulls("value").sort("age_h")
-    curves = [Curve("this video", history["age_h"].to_list(), history["value"].to_list())] if history.height else []
-    rows = [("this video", text.age(a), text.count(v)) for a, v in history.select("age_h", "value").iter_rows()]
-    for neighbour, item in zip(neighbours, similar.iter_rows(named=True), strict=True):
+def _similar_chart(id: str, curve: Items, similar: Items, neighbours: Sequence[Neighbour]) -> Chart | None:
+    history = [item for item in curve if item["kind"] == "history" and item["value"] is not None]
+    own = Curve("this video", [item["age_h"] for item in history], [item["value"] for item in history])
+    curves = [own] if history else []
+    rows = [(own.name, text.age(a), text.count(v)) for a, v in zip(own.ages_h, own.values, strict=True)]
+    for neighbour, item in zip(neighbours, similar, strict=True):
         points = [(a, v) for a, v in zip(item["ages_h"] or [], item["values"] or [], strict=False) if v is not None]
         if points:
             curves.append(Curve(neighbour.name, [a for a, _ in points], [v for _, v in points]))
             rows += [(neighbour.name, text.age(a), text.count(v)) for a, v in points]
-    if len(curves) <= (1 if history.height else 0):
+    if len(curves) <= (1 if history else 0):
         return None
-    indicator = similar["indicator"][0] or "count"
-    spec = charts.similar_spec(curves, indicator, this_first=history.height > 0)
+    indicator = similar[0]["indicator"] or "count"
+    spec = charts.similar_spec(curves, indicator, this_first=bool(history))
     return Chart(
         id=f"{id}-similar",
         title=f"{text.sentence(indicator)} of the most similar past videos",
