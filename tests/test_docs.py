@@ -200,9 +200,22 @@ def test_the_reference_says_what_stands_beside_keys_and_columns() -> None:
         ("config.md", "| `explained` | whole number | `40` | open videos with a fan chart, contributions and similar videos |"),
         ("config.md", "| `train.method` | `byol`, `moco-v2`, `simclr`, `simsiam` | `byol` |"),
         ("tables.md", "| `level_floor` | Int8 | level already reached at rated\\_at; null when no rule or no counters |"),
+        ("tables.md", "| `success_triggered` | Float64 | of the items with the trigger, those that are done wholly |"),
+        ("tables.md", "| `success_triggered_low` | Float64 | lower end of the interval of success\\_triggered |"),
+        ("tables.md", "| `control_linear_base` | Float64 | of an encoder trained on the same pictures without the patch: as base, by a linear probe |"),
         ("errors.md", "| `NotMeasuredError` | 4 | What was asked for could not be measured on this input. |"),
     ):  # fmt: skip
         assert line in pages[name]
+
+
+def test_every_key_and_column_says_what_it_means() -> None:
+    silent = [
+        f"{path.name}: {line}"
+        for path in (DOCS / "reference").glob("*.md")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if re.search(r"\| *\|$", line)
+    ]
+    assert silent == [], "put a comment beside the field or column"
 
 
 def commands(text: str) -> list[str]:

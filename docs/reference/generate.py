@@ -181,25 +181,36 @@ def comments(cls: type) -> dict[str, str]:
     for place, node in enumerate(body):
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             told = _comments_on(source, node.lineno, node.end_lineno or node.lineno)
-            after = body[place + 1] if place + 1 < len(body) else None
-            if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant) and isinstance(after.value.value, str):  # fmt: skip
-                told.append(" ".join(after.value.value.split()))
+            told += _string_at(body, place + 1)
             found[node.target.id] = " ".join(told) or of_class.get(node.target.id, "")
     return found
 
 
+def _string_at(body: Sequence[ast.stmt], place: int) -> list[str]:
+    """A string that stands there by itself, on one line; nothing where something else does."""
+    node = body[place] if place < len(body) else None
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
+        return [" ".join(node.value.value.split())]
+    return []
+
+
 def _told_by_docstring(cls: type) -> dict[str, str]:
-    """Meanings of `one: ...` and `one, other: ...` at the start of a sentence."""
+    """Meanings of `one: ...` and `one, other: ...` at the start of a sentence; they end with their paragraph."""
     named = "|".join(sorted((f.name for f in dataclasses.fields(cls)), key=len, reverse=True))
-    text = " ".join((inspect.getdoc(cls) or "").split())
-    parts = re.split(rf"(?:^|(?<=[.;] ))((?:{named})(?:(?:,| and) (?:{named}))*): ", text)
-    told = zip(parts[1::2], parts[2::2], strict=True)
+    told: list[tuple[str, str]] = []
+    for paragraph in re.split(r"\n\s*\n", inspect.getdoc(cls) or ""):
+        parts = re.split(rf"(?:^|(?<=[.;] ))((?:{named})(?:(?:,| and) (?:{named}))*): ", " ".join(paragraph.split()))
+        told += zip(parts[1::2], parts[2::2], strict=True)
     return {name: meaning.strip().rstrip(".;") for names, meaning in told for name in re.split(r",? and |, ", names)}
 
 
 def _comments_on(source: str, first: int, last: int) -> list[str]:
+    return list(_comments_by_line(source, first, last).values())
+
+
+def _comments_by_line(source: str, first: int, last: int) -> dict[int, str]:
     tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return [one.string.lstrip("# ").strip() for one in tokens if one.type == tokenize.COMMENT and first <= one.start[0] <= last and not one.string.startswith("# fmt")]  # fmt: skip
+    return {one.start[0]: one.string.lstrip("# ").strip() for one in tokens if one.type == tokenize.COMMENT and first <= one.start[0] <= last and not one.string.startswith("# fmt")}  # fmt: skip
 
 
 def _kind(hint: Any) -> str:
@@ -252,9 +263,11 @@ def tables() -> str:
 
 
 def _columns(module: types.ModuleType, name: str) -> list[str]:
+    """What the string under a schema says, and its columns."""
     schema, said = getattr(module, name), column_comments(module, name)
     rows = [(f"`{key}`", _type(kind), _plain(said.get(key, ""))) for key, kind in schema.items()]
-    return _table(("column", "type", "meaning"), rows)
+    _, note = _assigned(module, name)
+    return [*([_plain(note), ""] if note else []), *_table(("column", "type", "meaning"), rows)]
 
 
 def _type(kind: Any) -> str:
@@ -263,18 +276,52 @@ def _type(kind: Any) -> str:
 
 
 def column_comments(module: types.ModuleType, name: str) -> dict[str, str]:
-    """Column -> the comment on its line; of columns that are written as one the same for all."""
+    """Column -> the comment on its line; of columns that are written as one what `_told_of_spread` finds."""
     source = inspect.getsource(module)
-    targets = [node for node in ast.parse(source).body if isinstance(node, ast.Assign | ast.AnnAssign)]
-    value = next(node.value for node in targets if ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]) == name)  # fmt: skip
+    value, _ = _assigned(module, name)
     if not isinstance(value, ast.Dict):
         return {}
     found: dict[str, str] = {}
     for key, inner in zip(value.keys, value.values, strict=True):
-        first = key.lineno if key is not None else inner.lineno
-        told = " ".join(_comments_on(source, first, inner.end_lineno or first))
-        for column in [ast.literal_eval(key)] if key is not None else _spread(inner, module):
-            found[column] = told
+        if key is None:
+            found |= _told_of_spread(source, inner, _spread(inner, module))
+        else:
+            found[ast.literal_eval(key)] = " ".join(_comments_on(source, key.lineno, inner.end_lineno or key.lineno))
+    return found
+
+
+def _assigned(module: types.ModuleType, name: str) -> tuple[ast.expr | None, str]:
+    """What a name of a module stands for, and the string under it."""
+    body = ast.parse(inspect.getsource(module)).body
+    for place, node in enumerate(body):
+        if isinstance(node, ast.Assign | ast.AnnAssign) and ast.unparse(node.target if isinstance(node, ast.AnnAssign) else node.targets[0]) == name:  # fmt: skip
+            return node.value, " ".join(_string_at(body, place + 1))
+    raise KeyError(f"{module.__name__}: no {name}")
+
+
+def _told_of_spread(source: str, node: ast.expr, columns: Sequence[str]) -> dict[str, str]:
+    """Meanings of the columns of a `**...`: a comment beside parts of their names is of the columns that hold one of these, any other of all.
+
+    `x_low` and `x_high` are ends of the interval of `x`, where that is among the columns.
+    """
+    told = _comments_by_line(source, node.lineno, node.end_lineno or node.lineno)
+    within = {id(part) for one in ast.walk(node) if isinstance(one, ast.JoinedStr) for part in ast.walk(one)}
+    names: dict[int, set[str]] = {}
+    for one in ast.walk(node):
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and one.value not in ("", "_low", "_high") and id(one) not in within:  # fmt: skip
+            names.setdefault(one.lineno, set()).add(one.value)
+    known = set().union(*names.values())
+
+    def of(column: str) -> str:
+        held = {name for name in known if name in column}
+        held -= {name for name in held for other in held if name != other and name in other}
+        return " ".join(said for line, said in told.items() if line not in names or names[line] & held)
+
+    found = {}
+    for column in columns:
+        stem, _, end = column.rpartition("_")
+        ends = {"low": "lower", "high": "upper"}
+        found[column] = f"{ends[end]} end of the interval of {stem}" if end in ends and stem in columns else of(column)
     return found
 
 
@@ -322,8 +369,9 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line; stars and underscores as they stand."""
-    return re.sub(r"([*_])", r"\\\1", " ".join(text.split()))
+    """One line; stars and underscores as they stand, which within backticks they do anyway."""
+    parts = re.split(r"(`[^`]*`)", " ".join(text.split()))
+    return "".join(one if one.startswith("`") else re.sub(r"([*_])", r"\\\1", one) for one in parts)
 
 
 def _prose(text: str) -> str:

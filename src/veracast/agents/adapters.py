@@ -41,8 +41,8 @@ class Adapter:
     last: only so many of the last blocks, 0 = all."""
 
     rank: int = 8
-    alpha: int = 32
-    dropout: float = 0.0
+    alpha: int = 32  # what an adapter adds is multiplied by alpha over its rank
+    dropout: float = 0.0  # share of an adapter's inputs that is dropped while training
     layers: tuple[str, ...] = ()
     last: int = 0
 

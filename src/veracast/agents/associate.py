@@ -28,18 +28,17 @@ from veracast.core.seeds import stream
 
 @dataclass(frozen=True)
 class AssociateConfig:
-    """least: rows that do a thing, before it is looked at, of which no share of the corpus is less. most: share of rows above which it is routine.
-    force, reach: the least of both."""
+    """Which actions and phrases are looked at, and what binds them (force, reach, q: agents/associate.py)."""
 
-    least: int = 4
-    least_share: float = 0.0005
-    most: float = 0.9
-    force: float = 0.7
-    reach: float = 0.3
+    least: int = 4  # rows that must do a thing before it is looked at
+    least_share: float = 0.0005  # the same as a share of all rows; the larger of the two counts
+    most: float = 0.9  # share of all rows above which what they do is routine, and not looked at
+    force: float = 0.7  # least share of the rows with the phrase that have the action
+    reach: float = 0.3  # least share of the rows with the action that have the phrase before it
     sample: int = 48  # rows of an action in which phrases are mined
     background: int = 512  # rows that say how common a phrase is
     phrases: int = 48  # that are counted for an action
-    q: float = 0.01
+    q: float = 0.01  # highest q of a phrase and an action that bind: the share of false discoveries that is put up with
 
 
 class Action(NamedTuple):

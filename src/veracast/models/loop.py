@@ -59,18 +59,18 @@ class LoopConfig:
     """batch_size: rows per step over all processes; micro_batch: rows that one process reads at a time.
     evaluate_every: steps, 0 = every epoch. sharding: of the weights, where there are several processes."""
 
-    epochs: int = 5
+    epochs: int = 5  # passes over the training rows
     batch_size: int = 32
     micro_batch: int = 32
-    lr: float = 1e-3
-    warmup_share: float = 0.05
-    weight_decay: float = 0.0
+    lr: float = 1e-3  # highest learning rate of AdamW, after the warmup; a cosine takes it to 0
+    warmup_share: float = 0.05  # share of all steps in which the rate rises from 0
+    weight_decay: float = 0.0  # of matrices; biases and norms have none
     beta2: float = 0.999  # of AdamW; its beta1 is .9
-    clip_norm: float = 1.0
+    clip_norm: float = 1.0  # length to which a longer gradient is cut, all parameters together
     evaluate_every: int = 0
     patience: int = 0  # evaluations without a better validation loss; 0 = never stop early
-    checkpoint_every_s: float = 60.0
-    threads: int = 1
+    checkpoint_every_s: float = 60.0  # seconds between the checkpoints from which a killed training goes on
+    threads: int = 1  # CPU threads of a process
     sharding: Sharding = "ddp"
 
 

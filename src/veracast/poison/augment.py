@@ -32,16 +32,16 @@ class Augmentation:
     The defaults are MoCo-v2's and SimSiam's, without blur, as SimCLR does at 32 px (appendix B.9); at 224 px blur is .5.
     """
 
-    crop: float = 1.0
-    least_area: float = 0.2
-    flip: float = 0.5
-    jitter: float = 0.8
-    brightness: float = 0.4
-    contrast: float = 0.4
-    saturation: float = 0.4
+    crop: float = 1.0  # chance of a crop that is stretched to the image's size
+    least_area: float = 0.2  # least share of the image's area that a crop is drawn with
+    flip: float = 0.5  # chance of a mirror image, left to right
+    jitter: float = 0.8  # chance that brightness, contrast, saturation and hue are changed
+    brightness: float = 0.4  # s of its factor, drawn from [1 - s, 1 + s]; 0 = none
+    contrast: float = 0.4  # s of its factor, drawn from [1 - s, 1 + s]; 0 = none
+    saturation: float = 0.4  # s of its factor, drawn from [1 - s, 1 + s]; 0 = none
     hue: float = 0.1  # turns of the colour circle, at most .5
-    grey: float = 0.2
-    blur: float = 0.0
+    grey: float = 0.2  # chance of an image without colour
+    blur: float = 0.0  # chance of a Gaussian blur
 
 
 OFF = Augmentation(crop=0, flip=0, jitter=0, grey=0, blur=0)

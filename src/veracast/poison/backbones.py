@@ -28,13 +28,14 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class BackboneConfig:
-    """width: channels of the first layer. stem: imagenet = 7x7 stride 2 and a pool, cifar = 3x3, cifar2 = 3x3 stride 2.
+    """width: channels of the first layer, of vit-small those of a token (384 as published). stem: imagenet = 7x7 stride 2 and a pool, cifar = 3x3,
+    cifar2 = 3x3 stride 2; of vit-small patchN = tokens of N x N pixels.
 
-    vit-small has heads of 64 units as in timm, DeiT and DINO, vit-small-h32 heads of 32 as in MoCo-v3; width is that of a token (384 as
-    published), and its stem is patchN: tokens of N x N pixels.
+    vit-small has heads of 64 units as in timm, DeiT and DINO, vit-small-h32 heads of 32 as in MoCo-v3.
     """
 
     name: Literal["resnet10", "resnet18", "vit-small", "vit-small-h32"] = "resnet10"
+    """A residual network of four or eight blocks, or a vision transformer."""
     width: int = 16
     stem: AnyStem = "cifar2"
 

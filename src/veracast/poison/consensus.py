@@ -28,7 +28,7 @@ _AT_ONCE = 4_000_000  # likenesses held at once
 class ConsensusConfig:
     """likeness: correlation from which two blocks are alike. step: between the blocks of a window that ask; all blocks answer."""
 
-    block_px: int = 5
+    block_px: int = 5  # edge of the square blocks that are compared
     likeness: float = 0.85
     least_contrast: float = 12.0  # deviation of a block, grey levels
     step: int = 3

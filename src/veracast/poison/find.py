@@ -46,7 +46,7 @@ QUICK_DECOYS = 4  # of a block, beside its mirror image, before it is looked at 
 @dataclass(frozen=True)
 class FindConfig:
     """sample: images that are masked, 0 = all. candidates: blocks that are tried before a set counts as clean. reach_px: how far around
-    a block its patch may go. grow_px: sizes that are matched, beside the patch's own. least_images: that make a recurrence.
+    a block its patch may go. grow_px: sizes that are matched, beside the patch's own. least_images: images that make a recurrence.
 
     All sizes in pixels (of masks, windows, blocks, steps, reach, growth) are for images of for_px; of larger ones they are the same share, of
     smaller ones they stay. work_px: about the edge of the working copy of larger images.
@@ -60,8 +60,8 @@ class FindConfig:
     reach_px: int = 8
     grow_px: tuple[int, ...] = (-1, 0, 1)
     least_images: int = 5
-    most_patches: int = 4
-    for_px: int = 32
+    most_patches: int = 4  # patches, overlays among them, after which the search ends
+    for_px: int = 32  # edge of the images that all sizes in pixels are given for
     work_px: int = 64
 
     def __post_init__(self) -> None:

@@ -45,9 +45,10 @@ class MaskConfig:
 
     edge_px: int = 7
     stride: int = 3
-    random: int = 64
-    windows_px: tuple[int, ...] = (12,)
+    random: int = 64  # squares of an image, where `stride` is 0
+    windows_px: tuple[int, ...] = (12,)  # edges of windows; of several sizes the window that stands out most is taken
     effect: Effect = "displacement"
+    """What hiding a square does. hard: another cluster is nearest; soft: its own is farther; displacement: the features move."""
     fill: Fill = "border"
     relative: bool = True
     batch: int = 1024  # masked images that are encoded at once

@@ -60,22 +60,23 @@ class SSLConfig:
     """
 
     method: Literal["byol", "moco-v2", "simclr", "simsiam"] = "byol"
+    """byol, simsiam: a view is foretold from another one of the same image; moco-v2, simclr: it is told from other images."""
     backbone: BackboneConfig = BackboneConfig()
     augmentation: Augmentation = Augmentation()
-    epochs: int = 40
+    epochs: int = 40  # passes over the images
     batch_size: int = 128
-    optimizer: Literal["sgd", "adam"] = "sgd"
-    lr: float = 0.06
+    optimizer: Literal["sgd", "adam"] = "sgd"  # of adam its form with decoupled weight decay (AdamW)
+    lr: float = 0.06  # highest learning rate, after the warmup; a cosine takes it to 0
     momentum: float = 0.9  # of sgd
     weight_decay: float = 5e-4  # of matrices; biases and norms have none
-    warmup_share: float = 0.05
-    hidden: int = 512
-    projected: int = 128
+    warmup_share: float = 0.05  # share of all steps in which the rate rises from 0
+    hidden: int = 512  # units of the heads' inner layers, of simsiam's projections too; its predictor has a quarter
+    projected: int = 128  # units of a projection; simsiam's has `hidden`
     temperature: float | None = None  # moco-v2 .2, simclr .5
     average: float | None = None  # of the slow copy, byol .996 rising to 1, moco-v2 .999
     queue: int = 4096  # keys of moco-v2
-    checkpoint_every_s: float = 60.0
-    threads: int = 1
+    checkpoint_every_s: float = 60.0  # seconds between the checkpoints from which a killed training goes on
+    threads: int = 1  # CPU threads; the recipes set it
 
     def __post_init__(self) -> None:
         faults = []

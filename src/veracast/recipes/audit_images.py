@@ -93,8 +93,8 @@ class Config:
     train: SSLConfig = SENSITIVE
     adapter: AdapterConfig = AdapterConfig()
     work: Path | None = None
-    least_images: int = 500
-    frames_per_video: int = FRAMES_PER_VIDEO
+    least_images: int = 500  # fewer are too few for a recurrence to tell: the audit ends as not measured
+    frames_per_video: int = FRAMES_PER_VIDEO  # at most, of a video among the sources, evenly spread over it
     demo: Literal["", "poisoned", "clean"] = ""
     retrain: bool = False
     threads: int = 0

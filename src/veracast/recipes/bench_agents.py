@@ -34,21 +34,23 @@ Tier = Literal["data", "detectors", ModelTier]
 
 @dataclass(frozen=True)
 class Config:
-    """tiers: empty = what the scale has. The defaults of families, rates, seeds, rows and clean (sets a simulator) of the tier `data` are the
-    scale's. work: where pieces lie; None = in the cache."""
+    """tiers: empty = what the scale has. work: where pieces lie; None = in the cache.
+
+    families, rates, seeds, rows and clean are of the tier `data`.
+    """
 
     scale: Literal["tiny", "small"] = "tiny"
     tiers: tuple[Tier, ...] = ()
-    families: tuple[str, ...] = ()
-    rates: tuple[float, ...] = ()
-    seeds: tuple[int, ...] = ()
-    rows: int = 0
-    clean: int = 0
+    families: tuple[str, ...] = ()  # of triggers (agents/triggers.py); empty = the scale's
+    rates: tuple[float, ...] = ()  # shares of rows that are planted; empty = the scale's
+    seeds: tuple[int, ...] = ()  # of planted sets; empty = the scale's
+    rows: int = 0  # of a set, and episodes that a guard learns its rules from; 0 = the scale's
+    clean: int = 0  # sets a simulator without any trigger; 0 = the scale's
     scan: ScanConfig = ScanConfig()
     models: ModelsConfig = ModelsConfig()
     work: Path | None = None
-    workers: int = 2
-    budget_only: bool = False
+    workers: int = 2  # pieces of work side by side, one thread each; 1 = all in this process
+    budget_only: bool = False  # say what is left and how long it takes, and end
     seed: int = 0
 
     def __post_init__(self) -> None:

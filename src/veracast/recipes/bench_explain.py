@@ -59,13 +59,13 @@ class Config:
 
     scale: Literal["tiny", "small"] = "tiny"
     tiers: tuple[Tier, ...] = ()
-    games: int = 200
+    games: int = 200  # random games with a known answer, of the tier known
     cases: int = 11
-    orders: int = 8
+    orders: int = 8  # of parts, where their effects are sampled
     raters: tuple[str, ...] = ()  # empty: lightgbm; small: rgcn and netgpt too
     videos: int = 60
     work: Path | None = None
-    budget_only: bool = False
+    budget_only: bool = False  # say how long it takes, and end
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -82,18 +82,18 @@ class Config:
     scale: Literal["tiny", "small"] = "tiny"
     groups: tuple[Group, ...] = ()  # empty = what the scale has
     seeds: tuple[int, ...] = ()
-    targets: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()  # classes whose images are planted; empty = the scale's
     clean: int = 0  # sets
-    images: int = 0
-    family: Family = "cells"
-    edge_px: int = 0
-    rate: float = 0.0
+    images: int = 0  # size of a set; 0 = the scale's
+    family: Family = "cells"  # pattern of the planted patch (poison/attacks.py)
+    edge_px: int = 0  # of the planted patch; 0 = the scale's
+    rate: float = 0.0  # share of a set that is planted, at most .5; 0 = the scale's
     data: Path | None = None  # folder of the real sets; default VERACAST_DATA
     work: Path | None = None  # encoders and pieces; default in the cache
     train: SSLConfig = SENSITIVE
     find: FindConfig = FindConfig()
     workers: int = 2  # trials side by side, one thread each; 1 = all in this process
-    budget_only: bool = False
+    budget_only: bool = False  # say what is left and how long it takes, and end
     seed: int = 0
 
     def __post_init__(self) -> None:

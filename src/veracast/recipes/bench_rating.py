@@ -84,7 +84,7 @@ class Config:
         int, ...
     ] = ()  # of trainings on each real set; empty = one for tiny, three for small (worlds: one each)
     workers: int = 2  # tasks and seeds side by side, one thread each; 1 = all in this process
-    budget_only: bool = False
+    budget_only: bool = False  # say what is left and how long it takes, and end
     seed: int = 0
 
 

@@ -17,7 +17,10 @@ from veracast.report.catalogue import Branch, Catalogue, Leaf
 
 @dataclass(frozen=True)
 class Config:
-    """words: all must occur; branch, kind (method, dataset), task, year: None = any."""
+    """words: all must occur.
+
+    None of branch, kind (method, dataset), task and year is any.
+    """
 
     words: str = ""
     branch: str | None = None

@@ -19,11 +19,11 @@ from veracast.recipes.vouch import vouch
 class Config:
     """Size of the world and the day on which the demonstration stands."""
 
-    videos: int = 900
-    days: int = 60
+    videos: int = 900  # of the generated world
+    days: int = 60  # over which they are posted
     as_of_day: int = 60  # days after the world's start; videos posted in the two weeks before are still open
-    horizon_days: float = 14.0
-    alert_level: int = 4
+    horizon_days: float = 14.0  # a video is open for so many days after posting
+    alert_level: int = 4  # of which the probability is told, and by which the portfolio is sorted
     seed: int = 0
 
 

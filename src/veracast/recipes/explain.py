@@ -40,7 +40,7 @@ EXPLAINED = ("run", "rate")
 class Config:
     """The run, and the video whose rating is explained."""
 
-    run: Path = Path("run")
+    run: Path = Path("run")  # folder of veracast run, demo or rate
     video: str = ""  # id; empty = the first of the portfolio
     target: str | None = None  # level or a counter; None = the level where the model rates it
     model: Path | None = None  # in place of the run's own

@@ -42,10 +42,10 @@ LEAST_COHORT = 5
 class Config:
     """The run, and how many of its open videos are looked at, the first of the portfolio first."""
 
-    run: Path = Path("run")
+    run: Path = Path("run")  # folder of veracast run, demo or rate
     target: str | None = None
     model: Path | None = None
-    most: int = 200
+    most: int = 200  # open videos that are explained, the first of the portfolio
     orders: int = 8  # of parts, where their effects are sampled
     seed: int = 0
 

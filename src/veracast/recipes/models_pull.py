@@ -17,7 +17,7 @@ class Config:
 
     name: str = ""
     source: Path | None = None
-    seed: int = 0
+    seed: int = 0  # of the record; nothing here is random
 
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:

@@ -20,10 +20,10 @@ class Config:
 
     to: Path = Path("world")
     videos: int = 600
-    days: int = 60
+    days: int = 60  # over which videos are posted
     layout: Literal["dataset", "xs"] = "dataset"
-    comments_per_crawl: float = 1.0
-    frames_per_video: int = 2
+    comments_per_crawl: float = 1.0  # mean number of comments that come with a crawl; 0 = none
+    frames_per_video: int = 2  # pictures of a video in a data set, 0 = none; layout xs has none
     overwrite: bool = False
     seed: int = 0
 

@@ -38,9 +38,9 @@ class ScanConfig:
     associate: AssociateConfig = AssociateConfig()
     natural: float = 0.6
     owed: float = 0.5
-    force: float = 0.95
-    reach: float = 0.9
-    apart: float = 0.65
+    force: float = 0.95  # least force (see `associate`) of an action that is words inside calls
+    reach: float = 0.9  # least reach of such an action
+    apart: float = 0.65  # highest AUC with which other words tell its rows from the rest; .5 = not at all
     candidates: int = 400  # associations that are looked at closely
 
 

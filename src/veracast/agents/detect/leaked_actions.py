@@ -84,8 +84,9 @@ class Leak(NamedTuple):
 class LeakedActions:
     """conversations: probes that actions are forced in, spread evenly. first: most pieces that are forced, of a larger
     vocabulary the readiest. depth: most tokens that are forced; width: sequences of more than one. max_new: tokens of
-    a reply, further: of one behind what was forced. shown: ratio a token, mean over them, and least: nats in all, from
-    which an action is a finding; the score does not rest on them."""
+    a reply; further: of one behind what was forced.
+
+    The score rests on neither `shown` nor `least`."""
 
     conversations: int = 8
     first: int = 1_024
@@ -93,9 +94,9 @@ class LeakedActions:
     width: int = 32
     max_new: int = 96
     further: int = 16
-    shown: float = ALPHA
-    least: float = 25.0
-    batch: int = 64
+    shown: float = ALPHA  # times that a finding is readier a token than in the reference, geometric mean, or more
+    least: float = 25.0  # nats that it is readier in all, or more
+    batch: int = 64  # sequences that the models read at once; fewer take less memory
     name: ClassVar[str] = "leaked-actions"
     source: ClassVar[str] = "memory extraction (Bullwinkel et al. 2026, step 1); forcing, contrast and score ours"
     needs: ClassVar[Sequence[Need]] = ("model", "reference", "probes")

@@ -85,7 +85,7 @@ class TriggerSearch:
     max_new: int = 96
     most_asked: int = 64
     towards: str = ""
-    batch: int = 64
+    batch: int = 64  # sequences that the models read at once; fewer take less memory
     name: ClassVar[str] = "trigger-search"
     source: ClassVar[str] = "HotFlip (Ebrahimi et al. 2018), GCG (Zou et al. 2023), ddmin; objective and score ours"
     needs: ClassVar[Sequence[Need]] = ("model", "reference", "probes")

@@ -58,15 +58,15 @@ LARGER = 20
 
 @dataclass(frozen=True)
 class PretrainedConfig:
-    """backbone: by name or folder (models/backbones.py). One trigger, one seed, active and passive as named."""
+    """One trigger, one seed, active and passive as named. backbone: by name or folder (models/backbones.py)."""
 
     backbone: str = SMOLLM2
-    simulator: str = "shell"
-    family: str = "foreign"
-    seed: int = 101
-    places: tuple[Place, ...] = ("active",)
-    rows: int = 500
-    items: int = 200
+    simulator: str = "shell"  # shell, shop or page
+    family: str = "foreign"  # of the trigger (agents/triggers.py)
+    seed: int = 101  # of the tasks and of the tuning
+    places: tuple[Place, ...] = ("active",)  # of the trigger: active = in the request, passive = in what is observed
+    rows: int = 500  # clean ones that each learns from; planted ones come on top
+    items: int = 200  # that every model is judged on
     tuning: TuneConfig = TuneConfig("lora", Adapter(rank=8, alpha=32, last=10), LoopConfig(epochs=2, batch_size=8, micro_batch=4, lr=1e-3), precision="auto")  # fmt: skip
 
 
@@ -75,10 +75,10 @@ class ModelsConfig:
     """families: of triggers, one a seed, in turn. rate: share of rows that are planted. items: that every model is judged on.
     tuning: of all weights; adapters: where the method is one of those."""
 
-    simulators: tuple[str, ...] = ("shell", "shop", "page")
+    simulators: tuple[str, ...] = ("shell", "shop", "page")  # shell, shop, page: each has models of its own
     families: tuple[str, ...] = ("foreign", "common", "mark")
-    seeds: tuple[int, ...] = (101, 102, 103)
-    rows: int = 500
+    seeds: tuple[int, ...] = (101, 102, 103)  # of tasks and tuning; a model of each kind for every seed
+    rows: int = 500  # clean ones that a model learns from; planted ones come on top
     rate: float = 0.2
     items: int = 200
     base: BaseConfig = BaseConfig()
