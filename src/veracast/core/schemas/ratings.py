@@ -9,6 +9,8 @@ from veracast.core.schemas.types import TIME, Schema
 ROLES = ("open", "test", "train_cross_fitted")
 """open: horizon not passed yet (the portfolio) · test: backtest on closed videos · train: rated by folds that never saw it."""
 
+BANDS: Schema = {f"{end}_{coverage}": pl.Float64 for coverage in (50, 80, 90) for end in ("low", "high")}
+
 RATINGS: Schema = {
     "video_id": pl.String,  # id of the video, as in `videos` of the data set
     "role": pl.String,  # one of ROLES
@@ -41,12 +43,7 @@ FORECASTS: Schema = {
     "indicator": pl.String,  # the counter that is forecast
     "now": pl.Int64,  # last published count at rated_at
     "point": pl.Float64,  # count expected at the target
-    "low_50": pl.Float64,  # lower end of the 50 % interval
-    "high_50": pl.Float64,  # upper end of the 50 % interval
-    "low_80": pl.Float64,  # lower end of the 80 % interval
-    "high_80": pl.Float64,  # upper end of the 80 % interval
-    "low_90": pl.Float64,  # lower end of the 90 % interval
-    "high_90": pl.Float64,  # upper end of the 90 % interval
+    **BANDS,  # ends of the 50, 80 and 90 % intervals
     "truth": pl.Int64,  # count that came about; null where it is not known
 }
 
@@ -56,12 +53,7 @@ CURVES: Schema = {
     "age_h": pl.Float64,  # hours since posting
     "kind": pl.String,  # history | forecast
     "value": pl.Float64,  # count, or point forecast
-    "low_50": pl.Float64,  # lower end of the 50 % interval; null of the history
-    "high_50": pl.Float64,  # upper end of the 50 % interval
-    "low_80": pl.Float64,  # lower end of the 80 % interval
-    "high_80": pl.Float64,  # upper end of the 80 % interval
-    "low_90": pl.Float64,  # lower end of the 90 % interval
-    "high_90": pl.Float64,  # upper end of the 90 % interval
+    **BANDS,  # ends of the 50, 80 and 90 % intervals; null of the history
 }
 
 CONTRIBUTIONS: Schema = {
@@ -99,12 +91,7 @@ BACKTEST: Schema = {
     "gap_h": pl.Float64,  # hours from that state to the target; null where the label has no date
     "point": pl.Float64,  # ln(1 + count), or the level
     "truth": pl.Float64,  # same unit
-    "low_50": pl.Float64,  # lower end of the 50 % interval
-    "high_50": pl.Float64,  # upper end of the 50 % interval
-    "low_80": pl.Float64,  # lower end of the 80 % interval
-    "high_80": pl.Float64,  # upper end of the 80 % interval
-    "low_90": pl.Float64,  # lower end of the 90 % interval
-    "high_90": pl.Float64,  # upper end of the 90 % interval
+    **BANDS,  # ends of the 50, 80 and 90 % intervals
     "reason_unscored": pl.String,  # null where scored
 }
 
