@@ -297,7 +297,7 @@ def test_a_new_folder_sweeps_its_neighbourhood_first(tmp_path: Path) -> None:
         assert not left.exists()
 
 
-def test_the_digest_of_code_is_of_names_and_bytes_of_those_packages_alone(
+def test_the_digest_of_code_is_of_names_and_syntax_of_those_packages_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, text in (("core/files.py", ""), ("a/x.py", "1"), ("b/y.py", "2")):
@@ -310,6 +310,22 @@ def test_the_digest_of_code_is_of_names_and_bytes_of_those_packages_alone(
     assert files.code_digest("a") == before != files.code_digest("a", "b")
     (tmp_path / "a" / "x.py").rename(tmp_path / "a" / "z.py")
     assert files.code_digest("a") != before
+
+
+def test_what_is_said_about_code_is_not_in_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Comments, docstrings, strings under fields and line breaks are not; a value, a name and a string that is used are."""
+    monkeypatch.setattr(files, "__file__", str(tmp_path / "core" / "files.py"))
+    (tmp_path / "a").mkdir()
+
+    def digest(text: str) -> str:
+        (tmp_path / "a" / "x.py").write_text(text)
+        return files.code_digest("a")
+
+    plain = digest("class C:\n    n: int = 1\n\ndef f(a, b):\n    return a + b + 'z'\n")
+    told = '"""A."""\nclass C:\n    """B."""\n    n: int = 1  # two\n    """C."""\n\ndef f(\n    a,\n    b,\n):\n    """D."""\n    return a + b + "z"\n'
+    assert digest(told) == plain
+    for old, new in (("1", "2"), ("return a", "return b"), ('"z"', '"y"'), ("class C", "class D")):
+        assert digest(told.replace(old, new)) != plain
 
 
 def test_the_code_behind_a_file_is_what_it_imports_however_far_down(
