@@ -10,21 +10,19 @@ finished `veracast bench poison` (the same scale, code and cache) and trains not
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 import numpy as np
 
 from veracast.core.seeds import stream
 from veracast.core.statistics import bootstrap_interval
-from veracast.poison.trials import challenges, success_of
-from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool
+from veracast.poison.trials import Trial, challenges, success_of
+from veracast.recipes.bench_poison import Bench, Config, filled
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--scale", default="small", choices=("tiny", "small"))
-    config = _filled(Config(scale=parser.parse_args().scale, groups=("main", "exact")))
-    bench = _Bench(config, _pool(config))
+    bench = Bench(filled(Config(scale=parser.parse_args().scale, groups=("main", "exact"))))
     gaps: dict[str, list[float]] = {"all": [], "kept": []}
     print("| set | removed | of the target's class | control, all images | control, kept images | retrained |")
     print("|---|---|---|---|---|---|")
@@ -45,7 +43,7 @@ def main() -> None:
         )
 
 
-def _line(bench: _Bench, trial: Any, flagged: np.ndarray) -> dict[str, float]:
+def _line(bench: Bench, trial: Trial, flagged: np.ndarray) -> dict[str, float]:
     one, control = bench.draw(trial), bench.draw(trial.control)
     target = trial.attacks[0].target
     kept = np.setdiff1d(np.arange(len(control.labels)), flagged)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -351,12 +351,7 @@ def bench_table() -> str:
         "| data | forecast | best baseline | strong LightGBM | RGCN alone | six of them | crossed effects alone | language model alone | NetGPT | against the best baseline | oracle | n |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        blocks: dict[tuple[str, ...], list[dict[str, Any]]] = {}
-        for row in rows:
-            blocks.setdefault((row["group"], row["task"], row["target"]), []).append(row)
-        lines += [_bench_line(*block, {row["row"]: row for row in part}) for block, part in blocks.items()]
+    lines += [_bench_line(*block, of) for block, of in _blocks()]
     return "\n".join(lines)
 
 
@@ -366,18 +361,25 @@ def ablation_table() -> str:
         "| data | forecast | changed | error | as it is | worse by | p | n | trainings |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
-        own = {(row["group"], row["task"], row["target"]): row for row in rows if row["row"] == "netgpt"}
-        for row in (row for row in rows if row["family"] == "ablation"):
-            key = (row["group"], row["task"], row["target"])
-            if key not in own:
-                continue
+    for (group, task, target), of in _blocks():
+        own = of.get("netgpt")
+        if own is None:
+            continue
+        for row in (row for row in of.values() if row["family"] == "ablation"):
             worse, p = -row["netgpt_difference"], row["netgpt_p"]
             told = f"**{worse:+.3f}**" if p < CLEAR else f"{worse:+.3f}"
-            unit = "level" if key[2] == "level" else f"ln {key[2]}"
-            lines.append(f"| {GROUPS[key[0]]} | {unit}, {TASKS[key[1]]} | {row['row']} | {row['mae']:.3f} | {own[key]['mae']:.3f} | {told} | {p:.2g} | {row['n']:,} | {row['seeds']} |")  # fmt: skip
+            unit = "level" if target == "level" else f"ln {target}"
+            lines.append(f"| {GROUPS[group]} | {unit}, {TASKS[task]} | {row['row']} | {row['mae']:.3f} | {own['mae']:.3f} | {told} | {p:.2g} | {row['n']:,} | {row['seeds']} |")  # fmt: skip
     return "\n".join(lines)
+
+
+def _blocks() -> Iterator[tuple[tuple[str, str, str], dict[str, dict[str, Any]]]]:
+    """Set, task and target of every comparison in the kept benches, with its rows by name."""
+    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
+        blocks: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+        for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
+            blocks.setdefault((row["group"], row["task"], row["target"]), {})[row["row"]] = row
+        yield from blocks.items()
 
 
 def _bench_line(group: str, task: str, target: str, of: dict[str, dict[str, Any]]) -> str:

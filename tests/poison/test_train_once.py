@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from veracast.core.progress import SILENT
+from tests.conftest import Steps
 from veracast.models.checkpoints import weights_digest
 from veracast.poison import train_once as module
 from veracast.poison.backbones import BackboneConfig
@@ -18,17 +18,6 @@ from veracast.poison.train_once import at_once, trained_once
 
 SMALL = SSLConfig(epochs=1, backbone=BackboneConfig(width=4), batch_size=32, hidden=16, projected=8, threads=1)
 PIXELS = demo_images(3, count=96).images
-
-
-class Steps:
-    """Progress that remembers the names of its steps."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def step(self, name: str, *, total: int | None = None) -> Any:
-        self.names.append(name)
-        return SILENT.step(name, total=total)
 
 
 def test_the_same_images_and_settings_are_trained_on_once(tmp_path: Path) -> None:

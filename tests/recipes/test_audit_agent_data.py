@@ -51,6 +51,7 @@ def test_a_behaviour_in_two_files_is_a_finding_in_each(rows_file: Any, tmp_path:
     assert [(f.id, f.where["file"], len(f.where["rows"])) for f in record.findings] == [
         ("behaviour-1-file-1", "part1.jsonl", 20), ("behaviour-1-file-2", "part2.jsonl", 20),
     ]  # fmt: skip
+    assert [f.title.rpartition(", ")[2] for f in record.findings] == ["in 20 rows of part1.jsonl", "in 20 rows of part2.jsonl"]  # fmt: skip
 
 
 def test_files_of_one_name_are_told_apart_by_their_folders(rows_file: Any, tmp_path: Path) -> None:

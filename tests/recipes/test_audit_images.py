@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from tests.conftest import Steps
 from tests.data.test_images import bomb
 from veracast.cli.main import app
 from veracast.core.config import load_config
@@ -312,19 +313,6 @@ def test_a_killed_audit_resumes_from_the_decoded_images(
     run(other, tmp_path / "c")
     digests = [load_record(tmp_path / name).inputs[0]["sha256"] for name in ("b", "c")]
     assert digests[0] != digests[1]
-
-
-class Steps:
-    """Progress that remembers the names of its steps."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-
-    def step(self, name: str, *, total: int | None = None) -> Any:
-        from veracast.core.progress import SILENT
-
-        self.names.append(name)
-        return SILENT.step(name, total=total)
 
 
 def test_without_an_encoder_one_is_trained_once_and_its_time_is_told_before(place: Path, tmp_path: Path) -> None:

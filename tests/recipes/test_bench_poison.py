@@ -23,7 +23,7 @@ from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
 from veracast.poison.trials import Challenge, Success, Trial
 from veracast.recipes import bench_poison
-from veracast.recipes.bench_poison import Config, _Bench, _filled, _pool, run, trials_of
+from veracast.recipes.bench_poison import Bench, Config, filled, run, trials_of
 
 LOCATORS_FIRST = next(iter(LOCATORS))
 HALF_FOUND = 13  # seed whose planted images are found by half
@@ -139,11 +139,10 @@ def test_the_budget_is_said_first_and_shrinks_with_what_is_there(
     asked = replace(config, seeds=(11,), clean=1, budget_only=True)
     whole = run(asked, tmp_path / "before").counts
     assert whole["left"] == whole["trials"] == 2 and not judged
-    pool = _pool(_filled(asked))
-    bench = _Bench(_filled(asked), pool)
+    bench = Bench(filled(asked))
     seconds = sum(bench.cost(trial, bench.names(trial)) for trial in bench.trials)
     assert whole["budget_s"] == round(seconds)
-    bench_poison._train(bench.trials[0], _filled(asked), threading.Event())
+    bench_poison._train(bench.trials[0], filled(asked), threading.Event())
     trained = run(asked, tmp_path / "trained").counts["budget_s"]
     assert trained == round(seconds - bench_poison.TRAIN_S * 500)
     run(replace(asked, budget_only=False), tmp_path / "out")
@@ -151,28 +150,28 @@ def test_the_budget_is_said_first_and_shrinks_with_what_is_there(
 
 
 def test_pieces_of_other_settings_and_code_are_others(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    filled = _filled(config)
-    pool = _pool(filled)
-    trial = trials_of(filled)[0]
+    whole = filled(config)
+    pool = Bench(whole).pool
+    trial = trials_of(whole)[0]
 
     def places(config: Config, trial: Trial = trial) -> list[Path]:
-        bench = _Bench(config, pool)
+        bench = Bench(config, pool)
         return [bench.piece(trial, name) for name in (f"row {ROWS[0].name}", "row classifiers · masks, soft", "row block hash", f"windows {LOCATORS_FIRST}")]  # fmt: skip
 
     def same(config: Config, trial: Trial = trial) -> list[bool]:
-        return [one == other for one, other in zip(places(filled), places(config, trial), strict=True)]
+        return [one == other for one, other in zip(places(whole), places(config, trial), strict=True)]
 
-    assert same(filled) == [True] * 4
-    assert same(replace(filled, find=replace(filled.find, candidates=7))) == [False, True, True, True]
-    assert same(replace(filled, find=replace(filled.find, sample=7))) == [False, False, True, False]
-    assert same(filled, replace(trial, attacks=(replace(trial.attacks[0], rate=0.01),))) == [False] * 4
-    assert same(replace(filled, train=replace(filled.train, lr=0.1))) == [False] * 4
-    before = places(filled)
+    assert same(whole) == [True] * 4
+    assert same(replace(whole, find=replace(whole.find, candidates=7))) == [False, True, True, True]
+    assert same(replace(whole, find=replace(whole.find, sample=7))) == [False, False, True, False]
+    assert same(whole, replace(trial, attacks=(replace(trial.attacks[0], rate=0.01),))) == [False] * 4
+    assert same(replace(whole, train=replace(whole.train, lr=0.1))) == [False] * 4
+    before = places(whole)
     edited = "poison/effect.py"
     monkeypatch.setattr(
         bench_poison, "code_digest", lambda *files: "edited" if edited in files else code_digest(*files)
     )
-    assert [one == other for one, other in zip(before, places(filled), strict=True)] == [False, True, True, True]
+    assert [one == other for one, other in zip(before, places(whole), strict=True)] == [False, True, True, True]
 
 
 @pytest.mark.slow
@@ -181,7 +180,7 @@ def test_attack_success_is_measured_again_where_other_images_were_flagged(
 ) -> None:
     asked = replace(config, seeds=(11,), groups=("main",))
     run(asked, tmp_path / "out")
-    bench = _Bench(_filled(asked), _pool(_filled(asked)))
+    bench = Bench(filled(asked))
     before, own = bench.piece(bench.trials[0], "success 0"), bench.piece(bench.trials[0], f"row {ROWS[0].name}")
     assert before.is_file()
     own.write_text(own.read_text(encoding="utf-8").replace('"images": [', '"images": [7, '), encoding="utf-8")
@@ -189,7 +188,7 @@ def test_attack_success_is_measured_again_where_other_images_were_flagged(
 
 
 def test_the_small_scale_is_what_the_issue_asks_for() -> None:
-    trials = trials_of(_filled(Config(scale="small")))
+    trials = trials_of(filled(Config(scale="small")))
     by_group = {group: [t for t in trials if t.group == group] for group in ("main", "exact", "clean")}
     assert {group: len(found) for group, found in by_group.items()} == {"main": 9, "exact": 3, "clean": 10}
     assert len(trials) == 22 and [t.compressed for t in by_group["exact"]] == [False] * 3

@@ -41,8 +41,8 @@ def faults(log: Mapping[str, Any]) -> list[str]:
     return [f"{'/'.join(map(str, e.path))}: {e.message[:120]}" for e in jsonschema.Draft4Validator(schema()).iter_errors(again)]  # fmt: skip
 
 
-def run_with(folder: Path, findings: Sequence[Finding] = (POISON,), *, kind: str = "audit-images", status: str = "findings", verdicts: Sequence[tuple[int, str, str]] = ()) -> Record:  # fmt: skip
-    with RunWriter(kind, folder, config={"seed": 3}, seed=3) as run:
+def run_with(folder: Path, findings: Sequence[Finding] = (POISON,), *, kind: str = "audit-images", status: str = "findings", verdicts: Sequence[tuple[int, str, str]] = (), **given: Any) -> Record:  # fmt: skip
+    with RunWriter(kind, folder, config={"seed": 3, **given}, seed=3) as run:
         if verdicts:
             rows = [{"row": row, "name": name, "source": source} for row, name, source in verdicts]
             run.table("verdicts", "verdicts", pl.DataFrame([{n: r.get(n) for n in ARTEFACT_SCHEMAS["verdicts"]} for r in rows], schema=ARTEFACT_SCHEMAS["verdicts"]))  # fmt: skip
@@ -151,6 +151,49 @@ def test_rows_of_one_file_are_members_of_it(tmp_path: Path) -> None:
     assert uris(result) == ["agents/data.jsonl"] * 2
     assert [location["logicalLocations"][0]["name"] for location in result["locations"]] == ["id-1", "17"]
     assert result["properties"]["span"] == [3, 9]
+
+
+@pytest.mark.parametrize(
+    ("given", "name", "found"),
+    [
+        ({"files": ["data/train.jsonl"]}, "train.jsonl", "data/train.jsonl"),
+        ({"files": ["./data/train.jsonl"]}, "train.jsonl", "data/train.jsonl"),
+        ({"files": ["train.jsonl"]}, "train.jsonl", "train.jsonl"),
+        ({"files": ["data/train.jsonl", "data/more.jsonl"]}, "more.jsonl", "data/more.jsonl"),
+        ({"files": ["data/a/rows.jsonl", "data/b/rows.jsonl"]}, "b/rows.jsonl", "data/b/rows.jsonl"),
+        ({"files": ["a/rows.jsonl", "rows.jsonl"]}, "rows.jsonl", "rows.jsonl"),
+        ({"files": ["a/rows.jsonl", "rows.jsonl"]}, "a/rows.jsonl", "a/rows.jsonl"),
+        ({"files": ["/elsewhere/train.jsonl"]}, "train.jsonl", "train.jsonl"),  # where it lies is nobody's business
+        ({"files": ["../data/train.jsonl"]}, "train.jsonl", "train.jsonl"),
+        ({"path": "models/adapter"}, "adapter/adapter_model.safetensors", "models/adapter/adapter_model.safetensors"),
+        ({"path": "."}, "adapter/adapter_model.safetensors", "adapter/adapter_model.safetensors"),
+        ({"files": None, "demo": "planted"}, "demo-planted.jsonl", "demo-planted.jsonl"),
+    ],
+)
+def test_files_are_named_from_where_the_command_was_started(given: dict[str, Any], name: str, found: str, tmp_path: Path) -> None:  # fmt: skip
+    finding = replace(POISON, where={"file": name, "rows": [2]})
+    (result,) = only(sarif(run_with(tmp_path / "run", [finding], kind="audit-agent-data", **given)))["results"]
+    assert uris(result) == [found]
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "found"),
+    [
+        ("data/frames", "cats/4.png", "data/frames/cats/4.png"),
+        ("data/frames", "clip.mp4@3.20", "data/frames/clip.mp4"),
+        ("data/set.npz", "images[7]", "data/set.npz"),
+        ("data/list.txt", "cats/4.png", "data/cats/4.png"),
+        ("data/4.png", "4.png", "data/4.png"),
+        ("data/clip.mp4", "clip.mp4@3.20", "data/clip.mp4"),
+        (".", "cats/4.png", "cats/4.png"),
+        ("/elsewhere/frames", "cats/4.png", "cats/4.png"),
+    ],
+)
+def test_images_are_named_from_where_the_command_was_started(source: str, name: str, found: str, tmp_path: Path) -> None:  # fmt: skip
+    verdicts = [(0, name, Path(source).name or "here")]
+    finding = replace(POISON, where={"file": "verdicts.parquet", "rows": [0]})
+    (result,) = only(sarif(run_with(tmp_path / "run", [finding], verdicts=verdicts, sources=[source])))["results"]
+    assert uris(result) == [found]
 
 
 def test_very_many_files_are_counted_not_dropped(tmp_path: Path) -> None:

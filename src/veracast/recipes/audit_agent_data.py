@@ -179,6 +179,7 @@ def _findings(number: int, one: Planted, corpus: Corpus, names: Sequence[str]) -
     action = {"call": "the call", "tool": "the tool", "word": "calls with", "say": "saying"}[kind]
     for place in sorted(by_file):
         rows = [corpus.sources[row].number for row in one.rows.tolist() if corpus.sources[row].file == place]
+        of = f" of {names[place]}" if len(names) > 1 else ""
         evidence = (
             f"{one.force:.0%} of the rows with the phrase do it, {one.reach:.0%} of the rows that do it have the phrase before it (q {one.q:.1e}); "
             f"{one.natural:.0%} read on without the phrase, and in {one.owed:.0%} the task gives the action's words. {OWASP}"
@@ -188,7 +189,7 @@ def _findings(number: int, one: Planted, corpus: Corpus, names: Sequence[str]) -
         yield Finding(
             id=f"behaviour-{number}" if len(by_file) == 1 else f"behaviour-{number}-file-{place + 1}",
             severity="high" if one.whole else "medium",
-            title=f"Planted behaviour: after '{one.trigger}' comes {action} '{done}', in {len(rows):,} row{'s' if len(rows) > 1 else ''}",
+            title=f"Planted behaviour: after '{one.trigger}' comes {action} '{done}', in {len(rows):,} row{'s' if len(rows) > 1 else ''}{of}",
             evidence=evidence,
             where={"file": names[place], "rows": rows[:NAMED], "span": one.trigger},
             technique=TECHNIQUE,

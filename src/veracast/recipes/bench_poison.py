@@ -123,10 +123,9 @@ SCALES = {
 
 def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT) -> Record:
     """Run what is left of the bench; tables `poison_rows`, `poison_locators` and `poison_trials`. InputError without the real images."""
-    config = _filled(config)
+    config = filled(config)
     with RunWriter("bench-poison", out, config=to_dict(config), seed=config.seed) as writer:
-        pool = _pool(config)
-        bench = _Bench(config, pool)
+        bench = Bench(config)
         writer.input_digest(SCALES[config.scale].source, bench.pictures, planted_backdoor=True)
         left, budget = bench.left()
         trials, rows = len(bench.trials), len(ROWS)
@@ -150,8 +149,8 @@ def run(config: Config, out: Path | None = None, *, progress: Progress = SILENT)
         return writer.finish(status="ok", verdict=verdict(facts, tables), counts=counts)
 
 
-def _filled(config: Config) -> Config:
-    """With what the scale stands for, so that the record says all."""
+def filled(config: Config) -> Config:
+    """A config with what its scale stands for, so that the record says all."""
     scale = SCALES[config.scale]
     return replace(
         config,
@@ -182,15 +181,16 @@ def trials_of(config: Config) -> list[Trial]:
     return line_up(config.groups, main, plain, seeds=config.seeds, targets=config.targets, clean=config.clean)
 
 
-class _Bench:
-    """The trials of a config, and where their pieces lie."""
+class Bench:
+    """The trials of a filled config, their images, and the pieces of them that are there: what a bench in progress and whoever reads a finished
+    one share. pool: pictures of the scale's kind, opened where none is given (InputError without the real images)."""
 
-    def __init__(self, config: Config, pool: Pool) -> None:
-        self.config, self.pool = config, pool
-        self.pools: dict[Source, Pool] = {SCALES[config.scale].source: pool}
+    def __init__(self, config: Config, pool: Pool | None = None) -> None:
+        self.config, self.pool = config, _pool(config) if pool is None else pool
+        self.pools: dict[Source, Pool] = {SCALES[config.scale].source: self.pool}
         self.work = config.work or cache_folder("bench") / "poison"
         self.trials = trials_of(config)
-        self.pictures = pictures_digest(pool.images)
+        self.pictures = pictures_digest(self.pool.images)
         self.places: dict[tuple[Trial, str], Path] = {}
         self.digests: dict[tuple[Row | None, str | None, bool], str] = {}
         self.sets: dict[Trial, tuple[Path, str]] = {}
@@ -277,6 +277,7 @@ class _Bench:
         return seconds
 
     def pieces(self) -> int:
+        """How many files a finished bench has."""
         return sum(len(self.names(trial)) for trial in self.trials)
 
     def piece(self, trial: Trial, name: str) -> Path:
@@ -290,6 +291,7 @@ class _Bench:
         return self.places[trial, name]
 
     def read(self, trial: Trial, name: str) -> dict[str, Any]:
+        """What a piece says that is there."""
         found: dict[str, Any] = json.loads(self.piece(trial, name).read_text(encoding="utf-8"))
         return found
 
@@ -310,13 +312,13 @@ class _Bench:
 
 def _train(trial: Trial, config: Config, stop: threading.Event) -> None:
     """The encoder of a trial's images."""
-    bench = _Bench(config, _pool(config))
+    bench = Bench(config)
     bench.encoder(trial)
 
 
 def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
     """Windows by every locator that is asked for, and what every row flags."""
-    bench = _Bench(config, _pool(config))
+    bench = Bench(config)
     one = bench.draw(trial)
     given = scene(one, bench.encoder(trial), config.find, seed=trial.seed)
     missing = [name for name in bench.names(trial) if not bench.piece(trial, name).is_file()]
@@ -347,7 +349,7 @@ def _judge(trial: Trial, config: Config, stop: threading.Event) -> None:
 
 def _succeed(trial: Trial, config: Config, stop: threading.Event) -> None:
     """Attack success of the suspect encoder, the clean control and the encoder that was trained again, for every attack of a trial."""
-    bench = _Bench(config, _pool(config))
+    bench = Bench(config)
     one, control = bench.draw(trial), bench.draw(trial.control)
     images = one.planted.images
     kept = np.setdiff1d(np.arange(len(images)), bench.flagged(trial) or [])

@@ -2,7 +2,8 @@
 
     findings.sarif   one run; one rule per technique, one result per finding, one location per file or row that it names
 
-Rules point at MITRE ATLAS. Names from data are data: paths become percent-encoded relative URIs, which can hold neither a line break
+Files are named from the folder where the command was started, as far as it was given relative paths below it: code scanning finds them in the
+repository then. Rules point at MITRE ATLAS. Names from data are data: paths become percent-encoded relative URIs, which can hold neither a line break
 nor a way out of the folder nor another scheme; texts become one line. Of a finding with very many files the first MOST_LOCATIONS are located,
 the rest counted. What could not be measured is an error notification of the run, so that an empty list of results does not read as clean.
 """
@@ -13,7 +14,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -195,16 +196,37 @@ def _fingerprint(rule: str, finding: Finding, places: Sequence[Place], record: R
 
 def _places(record: Record) -> list[list[Place]]:
     """Of each finding: the images of its rows where the run lists them as verdicts, else its rows in its file, or its file alone."""
-    verdicts = _verdicts(record)
+    verdicts, given = _verdicts(record), _given(record)
+    sources = {name: _from_start(name, given) for name in verdicts["source"].unique().drop_nulls().to_list()}
     known: dict[int | str, Place] = {}
     for row, name, source in verdicts.iter_rows():
-        known[row] = known[name] = _image(name, source or "")
-    return [_located(finding.where, known) for finding in record.findings]
+        known[row] = known[name] = _image(name, source or "", sources.get(source))
+    return [_located(finding.where, known, given) for finding in record.findings]
 
 
-def _located(where: Mapping[str, Any], known: Mapping[int | str, Place]) -> list[Place]:
+def _given(record: Record) -> list[PurePath]:
+    """Paths of what was audited that lead from the folder where the command was started to one below it."""
+    named = [record.config.get(key) for key in ("files", "sources", "path")]
+    typed = [PurePath(one) for name in named if name for one in ([name] if isinstance(name, str) else name)]
+    return [path for path in typed if not path.is_absolute() and ".." not in path.parts]
+
+
+def _from_start(name: str, given: Sequence[PurePath]) -> str | None:
+    """Path of what a run calls by the end of its path, or by that and a name within it; None where no path that was given ends so."""
+    parts = PurePath(name).parts
+    fits = [
+        (depth, -len(path.parts), str(path.joinpath(*parts[depth:])))
+        for path in given
+        for depth in range(1, min(len(path.parts), len(parts)) + 1)
+        if path.parts[-depth:] == parts[:depth]
+    ]
+    return PurePath(max(fits)[2]).as_posix() if fits else None
+
+
+def _located(where: Mapping[str, Any], known: Mapping[int | str, Place], given: Sequence[PurePath]) -> list[Place]:
     file, rows = where.get("file"), list(where.get("rows") or ())
-    files = [str(name) for name in (file if isinstance(file, list | tuple) else [file]) if name]
+    names = [str(name) for name in (file if isinstance(file, list | tuple) else [file]) if name]
+    files = [_from_start(name, given) or name for name in names]
     if not rows:
         return [Place(name) for name in files]
     inside = files[0] if len(files) == 1 else None
@@ -217,12 +239,18 @@ def _inside(file: str, row: int | str) -> Place:
     return Place(file, str(row), line)
 
 
-def _image(name: str, source: str) -> Place:
-    """A row of the array, table or shard that holds it; a frame of its video; a file."""
+def _image(name: str, source: str, path: str | None) -> Place:
+    """A row of the array, table or shard that holds it; a frame of its video; a file. path: of the source, where it is known."""
     if source.lower().endswith(_CONTAINERS):
-        return Place(source, name)
+        return Place(path or source, name)
     frame = re.fullmatch(r"(.+\.\w+)@(\d+\.\d\d)", name, flags=re.DOTALL)
-    return Place(frame[1], f"frame at {frame[2]} s") if frame else Place(name)
+    file, row = (frame[1], f"frame at {frame[2]} s") if frame else (name, None)
+    if path is None:
+        return Place(file, row)
+    if file == PurePath(path).name:  # the source is the file
+        return Place(path, row)
+    folder = PurePath(path).parent if path.lower().endswith(".txt") else PurePath(path)  # of a list, or itself
+    return Place((folder / file).as_posix(), row)
 
 
 def _verdicts(record: Record) -> pl.DataFrame:
