@@ -2,6 +2,7 @@
 
     python benchmarks/results.py keep bilibili RUN     docs/results/bilibili.json from RUN/record.json
     python benchmarks/results.py bench world RUN       docs/results/bench-world.json from a run of `veracast bench rating`
+    python benchmarks/results.py ablation tail RUN     docs/results/ablation-tail.json from one with all rows
     python benchmarks/results.py poison small RUN      docs/results/poison-small.json from a run of `veracast bench poison`
     python benchmarks/results.py agents small RUN      docs/results/agents-small.json from a run of `veracast bench agents`
     python benchmarks/results.py explain tiny RUN      docs/results/explain-tiny.json from a run of `veracast bench explain`
@@ -74,12 +75,12 @@ def keep(name: str, run: Path) -> Path:
     return target
 
 
-def keep_bench(name: str, run: Path) -> Path:
-    """Write docs/results/bench-<name>.json: every line of the bench, with what it takes to repeat it."""
+def keep_bench(kind: str, name: str, run: Path) -> Path:
+    """Write docs/results/<kind>-<name>.json, kind bench or ablation: every line of the bench, with what it takes to repeat it."""
     from veracast.core.records import load_record, read_table
 
     record = load_record(run)
-    return _kept(f"bench-{name}", f"bench {name}", record, {"rows": read_table(record, "bench")})
+    return _kept(f"{kind}-{name}", f"{kind} {name}", record, {"rows": read_table(record, "bench")})
 
 
 def keep_poison(name: str, run: Path) -> Path:
@@ -351,7 +352,7 @@ def bench_table() -> str:
         "| data | forecast | best baseline | strong LightGBM | RGCN alone | six of them | crossed effects alone | language model alone | NetGPT | against the best baseline | oracle | n |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    lines += [_bench_line(*block, of) for block, of in _blocks()]
+    lines += [_bench_line(*block, of) for block, of in _blocks("bench")]
     return "\n".join(lines)
 
 
@@ -361,7 +362,7 @@ def ablation_table() -> str:
         "| data | forecast | changed | error | as it is | worse by | p | n | trainings |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
-    for (group, task, target), of in _blocks():
+    for (group, task, target), of in _blocks("ablation"):
         own = of.get("netgpt")
         if own is None:
             continue
@@ -373,9 +374,9 @@ def ablation_table() -> str:
     return "\n".join(lines)
 
 
-def _blocks() -> Iterator[tuple[tuple[str, str, str], dict[str, dict[str, Any]]]]:
-    """Set, task and target of every comparison in the kept benches, with its rows by name."""
-    for path in sorted(RESULTS.glob("bench-*.json"), reverse=True):
+def _blocks(kind: str) -> Iterator[tuple[tuple[str, str, str], dict[str, dict[str, Any]]]]:
+    """Set, task and target of every comparison in the kept records of that kind, with its rows by name."""
+    for path in sorted(RESULTS.glob(f"{kind}-*.json"), reverse=True):
         blocks: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
         for row in json.loads(path.read_text(encoding="utf-8"))["rows"]:
             blocks.setdefault((row["group"], row["task"], row["target"]), {})[row["row"]] = row
@@ -485,8 +486,8 @@ def main() -> None:
     """Command line."""
     if sys.argv[1:2] == ["keep"] and len(sys.argv) == 4 and sys.argv[2] in TITLES:
         print(keep(sys.argv[2], Path(sys.argv[3])))
-    elif sys.argv[1:2] == ["bench"] and len(sys.argv) == 4:
-        print(keep_bench(sys.argv[2], Path(sys.argv[3])))
+    elif sys.argv[1:2] in (["bench"], ["ablation"]) and len(sys.argv) == 4:
+        print(keep_bench(sys.argv[1], sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["poison"] and len(sys.argv) == 4:
         print(keep_poison(sys.argv[2], Path(sys.argv[3])))
     elif sys.argv[1:2] == ["agents"] and len(sys.argv) == 4:
