@@ -160,6 +160,14 @@ def resident_mib(pid: int) -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", Path(f"/proc/{pid}/status").read_text()).group(1)) / 1024  # type: ignore[union-attr]
 
 
+def drawn_ahead(folder: Path, runs: int, *, most_s: float = 600.0) -> float:
+    """Wait until the server has drawn the pages of its runs on its own; seconds."""
+    began = time.monotonic()
+    while len(list(folder.glob("*.html"))) < runs and time.monotonic() - began < most_s:
+        time.sleep(1)
+    return time.monotonic() - began
+
+
 def main() -> int:
     """0 without errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -168,6 +176,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--pause", type=float, default=1.0)
     parser.add_argument("--store", type=Path)
+    parser.add_argument("--ahead", action="store_true", help="wait until the pages of all runs are drawn (veracast/web/ahead.py), as in a server that has been up for a while")  # fmt: skip
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         store = args.store or Path(place) / "runs"
@@ -180,10 +189,13 @@ def main() -> int:
         assert server.stderr is not None
         try:
             port = int(re.search(r":(\d+)/", server.stderr.readline()).group(1))  # type: ignore[union-attr]
+            print(f"server: ready after {time.monotonic() - began:.1f} s")
+            if args.ahead:
+                print(f"pages drawn ahead: {drawn_ahead(Path(place) / 'state' / 'pages', args.runs):.0f} s")
             warm = argparse.Namespace(**{**vars(args), "clients": 1, "seconds": args.warm / 20, "pause": 0.0})
             asyncio.run(load(port, warm))
             started = resident_mib(server.pid)
-            print(f"server: ready after {time.monotonic() - began - warm.seconds:.1f} s, {started:.0f} MiB")
+            print(f"server: {started:.0f} MiB before the load")
             took = time.monotonic()
             times, errors, weights = asyncio.run(load(port, args, pid=server.pid))
             took = time.monotonic() - took

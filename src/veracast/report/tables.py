@@ -19,6 +19,7 @@ from veracast.report.text import Cut
 
 MOST_ROWS = 1_000  # portfolio rows on the page; ratings.csv holds all
 MOST_EXPLAINED = 40
+_SHOWN = ("indicator", "now", "point", "low_80", "high_80")
 Items = Sequence[charts.Row]
 """Rows of a table of the run, of one video."""
 
@@ -176,33 +177,35 @@ def ranked(record: Record) -> pl.DataFrame:
 
 
 def one(record: Record, video_id: str) -> Explained | None:
-    """An open video by its id, with all that the run says of it; None where there is none. Reads the rows of that video alone."""
+    """An open video by its id, with all that the run says of it; None where there is none. Reads the rows of that video alone, in one go."""
     names = names_of(record)
-    parts = [scan(record, kind, video_id=video_id) for kind in ("curves", "contributions", "similar")]
-    found, *told = pl.collect_all([_open(record, names, video_id=video_id), *parts])  # all that is read, in one go
-    if found.is_empty():
+    kinds = ("ratings", "forecasts", "curves", "contributions", "similar")
+    parts = pl.collect_all([scan(record, kind, video_id=video_id) for kind in kinds])
+    rated, forecasts, curve, reasons, similar = (part.to_dicts() for part in parts)
+    found = next((item for item in rated if item["role"] == "open"), None)
+    if found is None:
         return None
-    row = _row(1, found.row(0, named=True), names)
-    curve, reasons, similar = (part.to_dicts() for part in told)
+    known = [item for item in forecasts if item["role"] == "open" and item["point"] is not None]
+    ranks = _ranks(names)
+    first = min(known, key=lambda item: ranks.get(item["indicator"], len(ranks)), default=dict.fromkeys(_SHOWN))
+    row = _row(1, found | {name: first[name] for name in _SHOWN}, names)
     return _explained("video", row, curve, reasons, similar, names)
 
 
-def _open(record: Record, names: Names, *, video_id: str | None = None) -> pl.LazyFrame:
-    """Open videos with the forecast that each row shows."""
-    ratings = scan(record, "ratings", video_id=video_id).filter(pl.col("role") == "open")
-    return ratings.join(_main_forecasts(record, names, video_id), on="video_id", how="left")
+def _open(record: Record, names: Names) -> pl.LazyFrame:
+    """Open videos with the forecast that each row shows: of the main counter, else of the first that could be forecast."""
+    of_open = pl.col("role") == "open"
+    ranks = _ranks(names)
+    rank = pl.col("indicator").replace_strict(ranks, default=len(ranks), return_dtype=pl.Int64)
+    known = scan(record, "forecasts").filter(of_open & pl.col("point").is_not_null()).sort(rank, maintain_order=True)
+    first = known.unique("video_id", keep="first", maintain_order=True).select("video_id", *_SHOWN)
+    return scan(record, "ratings").filter(of_open).join(first, on="video_id", how="left")
 
 
-def _main_forecasts(record: Record, names: Names, video_id: str | None) -> pl.LazyFrame:
-    """One forecast per open video: of the main counter, else of the first counter that could be forecast."""
-    frame = scan(record, "forecasts", video_id=video_id).filter(
-        (pl.col("role") == "open") & pl.col("point").is_not_null()
-    )
+def _ranks(names: Names) -> dict[str, int]:
+    """Counters by the order in which one of them is shown: the main one first."""
     order = [names.indicator, *(name for name in text.COUNTERS if name != names.indicator)]
-    rank = pl.col("indicator").replace_strict(order, range(len(order)), default=len(order), return_dtype=pl.Int64)
-    first = frame.sort(rank, maintain_order=True)
-    wanted = ["video_id", "indicator", "now", "point", "low_80", "high_80"]
-    return first.unique("video_id", keep="first", maintain_order=True).select(wanted)
+    return {name: place for place, name in enumerate(order)}
 
 
 def _row(rank: int, item: dict[str, Any], names: Names) -> Row:

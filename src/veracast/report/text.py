@@ -8,6 +8,7 @@ template's.
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import math
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -182,8 +183,9 @@ def rater(key: str | None) -> str:
 
 def clean(text: str) -> str:
     """One line: control characters and runs of white space become one space."""
-    kept = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
-    return " ".join(kept.split())
+    if not text.isprintable():  # a printable one holds none of these
+        text = "".join(" " if unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in text)
+    return " ".join(text.split())
 
 
 def cut(text: str | None, *, width: int = 64) -> Cut | None:
@@ -211,6 +213,7 @@ def _fits(text: str, width: int) -> int:
     return len(text)
 
 
+@functools.lru_cache(maxsize=4096)
 def _columns(char: str) -> int:
     if char in _JOINERS or unicodedata.combining(char) or 0x1F3FB <= ord(char) <= 0x1F3FF:
         return 0

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from veracast import __version__
 from veracast.core.errors import StorageError, UserError
 from veracast.web import actions, api, assets, pages
+from veracast.web.ahead import Ahead
 from veracast.web.gate import App, Gate, Scope
 from veracast.web.refusals import PROBLEM, Refusal, not_found, wants_json
 from veracast.web.settings import Settings
@@ -32,9 +33,12 @@ def application(settings: Settings, *, site: Site | None = None) -> Gate:
         site.store.refresh(now=True)
         assets.asset(assets.VEGA)  # seconds, that the first who asks need not wait
         site.jobs.open()
+        ahead = Ahead(site)
+        ahead.open()
         try:
             yield
         finally:
+            ahead.close()
             site.jobs.close()
 
     app = FastAPI(

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -31,6 +32,7 @@ class PageCache:
         self._folder, self._memory_bytes, self._disk_bytes = folder, memory_bytes, disk_bytes
         self._pages: OrderedDict[str, bytes] = OrderedDict()
         self._size = self._written = 0
+        self._asked = time.monotonic()
         self._lock = threading.Lock()
         self._drawing: dict[str, asyncio.Future[bytes]] = {}
         self._limiter: anyio.CapacityLimiter | None = None
@@ -40,6 +42,7 @@ class PageCache:
 
     async def page(self, key: str, make: Callable[[], str], *, disk: bool = False) -> bytes:
         """The page of a key, drawn by `make` in a thread where it is not at hand; what `make` raises reaches all who wait for it."""
+        self._asked = time.monotonic()
         found = self._remembered(key)
         if found is not None:
             return found
@@ -64,8 +67,30 @@ class PageCache:
         finally:
             del self._drawing[key]
 
+    def ahead(self, key: str, make: Callable[[], str]) -> None:
+        """Draw a page that nobody asked for onto the disk, where it is not there yet."""
+        path = self._path(key)
+        if path is not None and not path.is_file():
+            self._write(path, make().encode("utf-8", "replace"))
+
+    @property
+    def has_room(self) -> bool:
+        """Whether less than half of what may be kept on disk is."""
+        if self._folder is None:
+            return False
+        return sum(one.stat().st_size for one in self._folder.glob("*.html")) < self._disk_bytes / 2
+
+    @property
+    def quiet_s(self) -> float:
+        """Seconds since a page was asked for."""
+        return time.monotonic() - self._asked
+
+    def _path(self, key: str) -> Path | None:
+        name = hashlib.sha256(f"{code_version()} {key}".encode()).hexdigest()
+        return self._folder / f"{name}.html" if self._folder else None
+
     def _draw(self, key: str, make: Callable[[], str], *, disk: bool) -> bytes:
-        path = self._folder / f"{hashlib.sha256(f'{code_version()} {key}'.encode()).hexdigest()}.html" if disk and self._folder else None  # fmt: skip
+        path = self._path(key) if disk else None
         if path is not None:
             try:
                 body = path.read_bytes()

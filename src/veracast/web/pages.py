@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -63,14 +63,18 @@ async def run_slash(request: Request) -> Response:
 async def run(request: Request) -> Response:
     """/runs/ID/: a record's page, the same as report.html."""
     site = site_of(request)
-    entry = site.store.get(request.path_params["id"])
+    key, make = run_drawing(site, site.store.get(request.path_params["id"]))
+    return site.send(request, await site.cache.page(key, make, disk=True))
+
+
+def run_drawing(site: Site, entry: Entry) -> tuple[str, Callable[[], str]]:
+    """By what the page of a run is kept, and how it is drawn."""
     citing = site.store.citing(entry)
     sources = [one for one in site.store.cited(entry.cites) if one.kind in GROUPS["ratings"]]
     jobs = [job for job in site.jobs.all() if not job.ended and entry.id in job.options.values()]
     cards = site.store.warned(entry)
     key = f"run {entry.id} {entry.digest} {[one.id for one in cards]} {[one.id for one in citing]} {[one.id for one in sources]} {[job.id for job in jobs]}"  # fmt: skip
-    body = await site.cache.page(key, lambda: run_page(site, entry, citing, sources, jobs, warnings(cards)), disk=True)
-    return site.send(request, body)
+    return key, lambda: run_page(site, entry, citing, sources, jobs, warnings(cards))
 
 
 def run_page(site: Site, entry: Entry, citing: list[Entry], sources: list[Entry], jobs: list[Any], warned: Sequence[Warned]) -> str:  # fmt: skip

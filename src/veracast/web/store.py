@@ -98,6 +98,7 @@ class Store:
         self._citing: dict[str, list[Entry]] = {}
         self._records: OrderedDict[str, Record] = OrderedDict()
         self._looked = -FRESH_S
+        self._version = 0
         self._lock = threading.Lock()
 
     def refresh(self, *, now: bool = False) -> None:
@@ -118,7 +119,14 @@ class Store:
                     for digest in entry.cites:
                         citing.setdefault(digest, []).append(entry)
                 self._citing = citing
+                self._version += 1
             self._looked = time.monotonic()
+
+    @property
+    def version(self) -> int:
+        """Another number whenever runs came, changed or went."""
+        self.refresh()
+        return self._version
 
     def entries(self) -> list[Entry]:
         """Newest first."""
