@@ -19,8 +19,8 @@ def words(kind: str, options: dict[str, str], *names: str, mapping: str | None =
 
 def test_every_kind_has_its_command() -> None:
     last = "--out=/r/new --json"
-    assert words("run", {"horizon_days": "14", "alert_level": "5", "on_error": "skip"}, "a.csv", "b.csv", mapping="/j/m.toml") == (
-        f"run /j/sources/a.csv /j/sources/b.csv --horizon-days=14 --set=alert_level=5 --on-error=skip --mapping=/j/m.toml {last}"
+    assert words("run", {"horizon_days": "14", "alert_level": "5", "on_error": "skip", "audit": "whole"}, "a.csv", "b.csv", mapping="/j/m.toml") == (
+        f"run /j/sources/a.csv /j/sources/b.csv --horizon-days=14 --set=alert_level=5 --on-error=skip --audit=whole --mapping=/j/m.toml {last}"
     )  # fmt: skip
     assert words("audit-agent-data", {}, "t.jsonl") == f"audit agent-data /j/sources/t.jsonl {last}"
     assert words("audit-images", {}, "t.tar") == f"audit images /j/sources/t.tar {last}"
@@ -32,15 +32,15 @@ def test_every_kind_has_its_command() -> None:
 
 
 def test_options_are_checked_and_empty_ones_left_out() -> None:
-    given = {"as_of": "2025-01-10", "horizon_days": " 7.50 ", "alert_level": "0", "on_error": "", "timezone": "Asia/Ho_Chi_Minh", "observed_at": "2025-01-10T12:00"}  # fmt: skip
-    assert checked(BY_NAME["run"], given) == {"as_of": "2025-01-10T00:00:00", "horizon_days": "7.5", "alert_level": "0", "timezone": "Asia/Ho_Chi_Minh", "observed_at": "2025-01-10T12:00:00"}  # fmt: skip
+    given = {"as_of": "2025-01-10", "horizon_days": " 7.50 ", "alert_level": "0", "on_error": "", "timezone": "Asia/Ho_Chi_Minh", "observed_at": "2025-01-10T12:00", "audit": "miniature"}  # fmt: skip
+    assert checked(BY_NAME["run"], given) == {"audit": "miniature", "as_of": "2025-01-10T00:00:00", "horizon_days": "7.5", "alert_level": "0", "timezone": "Asia/Ho_Chi_Minh", "observed_at": "2025-01-10T12:00:00"}  # fmt: skip
 
 
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("as_of", "tomorrow"), ("as_of", "--help"), ("horizon_days", "0"), ("horizon_days", "-1"), ("horizon_days", "nan"), ("horizon_days", "inf"),
-        ("horizon_days", "1e9"), ("alert_level", "10"), ("alert_level", "x"), ("on_error", "ignore"), ("timezone", "../etc/passwd"), ("observed_at", "x"),
+        ("horizon_days", "1e9"), ("alert_level", "10"), ("alert_level", "x"), ("on_error", "ignore"), ("audit", "--set=x"), ("timezone", "../etc/passwd"), ("observed_at", "x"),
         ("media", "/etc"), ("mapping", "/etc/passwd"), ("raters", "netgpt"),
     ],
 )  # fmt: skip

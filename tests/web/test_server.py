@@ -66,7 +66,7 @@ def test_an_upload_becomes_a_run_with_its_pages(tmp_path: Path) -> None:
             sent = client.post(
                 "/api/v1/uploads",
                 headers=head,
-                data={"horizon_days": "14", "as_of": "2024-10-25"},
+                data={"horizon_days": "14", "as_of": "2024-10-25", "audit": "miniature"},
                 files={"file": file},
             )
         job = f"/api/v1/jobs/{sent.json()['id']}"
@@ -82,6 +82,7 @@ def test_an_upload_becomes_a_run_with_its_pages(tmp_path: Path) -> None:
         assert state["state"] == "done" and {"merge and write", "rate and explain"} <= seen, state
         run = client.get(f"/runs/{state['run']}/")
         assert run.status_code == 200 and "Open videos" in run.text
+        assert client.get(f"/runs/{state['run']}-card/").status_code == 200  # the trust card that the job was asked for
         video = client.get(f"/api/v1/runs/{state['run']}/videos").json()["videos"][0]["video_id"]
         asked = client.post("/api/v1/jobs", headers=head, json={"kind": "explain", "run": state["run"], "video": video})
         job = f"/api/v1/jobs/{asked.json()['id']}"

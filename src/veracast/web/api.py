@@ -18,6 +18,7 @@ from veracast.recipes import catalogue as catalogue_recipe
 from veracast.recipes.compare import differences
 from veracast.report.tables import names_of, ranked, read
 from veracast.web import actions
+from veracast.web.commands import BY_NAME
 from veracast.web.job_files import Job, steps
 from veracast.web.pages import whole_scores
 from veracast.web.refusals import PROBLEM, Refusal, not_found
@@ -228,7 +229,7 @@ _FORM = {
                     "required": ["file"],
                     "properties": {
                         "kind": {"type": "string", "enum": ["run", "audit-agent-data", "audit-images"], "default": "run"},
-                        **{name: {"type": "string"} for name in ("as_of", "horizon_days", "alert_level", "on_error", "observed_at", "timezone")},
+                        **{name: {"type": "string"} for name in BY_NAME["run"].options},
                         "mapping": {"type": "string", "format": "binary"},
                         "file": {"type": "string", "format": "binary"},
                     },

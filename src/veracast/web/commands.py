@@ -24,7 +24,7 @@ class Kind:
 
 TEXTS = (".csv", ".tsv", ".tab", ".json", ".jsonl", ".ndjson")
 KINDS = (
-    Kind("run", "Rate and explain an export", "run", (*TEXTS, ".parquet", ".zip"), ("as_of", "horizon_days", "alert_level", "on_error", "observed_at", "timezone")),
+    Kind("run", "Rate and explain an export", "run", (*TEXTS, ".parquet", ".zip"), ("as_of", "horizon_days", "alert_level", "on_error", "observed_at", "timezone", "audit")),
     Kind("audit-agent-data", "Audit trajectories of agents", "audit-agent-data", (".jsonl", ".json", ".parquet")),
     Kind("audit-images", "Audit images", "audit-images", (".tar", ".npz", ".parquet")),
     Kind("explain", "Explain a rating", "explain", (), ("run", "video")),
@@ -99,6 +99,12 @@ def _on_error(name: str, text: str) -> str:
     return text
 
 
+def _audit(name: str, text: str) -> str:
+    if text not in ("miniature", "whole"):
+        raise _unfit(name, text, "miniature or whole")
+    return text
+
+
 def _zone(name: str, text: str) -> str:
     if text not in zoneinfo.available_timezones():
         raise _unfit(name, text, "a zone such as Asia/Ho_Chi_Minh")
@@ -109,4 +115,4 @@ def _unfit(name: str, text: str, expected: str) -> Refusal:
     return Refusal(422, "unfit-option", f"{name.replace('_', ' ').capitalize()} is “{text[:40]}”.", f"give {expected}, or leave it empty")  # fmt: skip
 
 
-_CHECKS = {"as_of": _time, "horizon_days": _days, "alert_level": _level, "on_error": _on_error, "observed_at": _time, "timezone": _zone}  # fmt: skip
+_CHECKS = {"as_of": _time, "horizon_days": _days, "alert_level": _level, "on_error": _on_error, "observed_at": _time, "timezone": _zone, "audit": _audit}  # fmt: skip
