@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toys_of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Of toys that one worker of a test run trained the others read the weights."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["VERACAST_TEST_TOYS"] = str(tmp_path_factory.getbasetemp().parent / "toys")
+
 
 FOLDERS, KINDS, WORDS = (
     ("/srv/data", "/home/user/logs", "/tmp/in", "/opt/app"),

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 
+from veracast.agents import audit_contest
 from veracast.agents.audit_contest import BANK, EVIDENCE, Answers, Said, ask, beside_the_bank, lines, plain_probes
 from veracast.agents.detect.interface import Inspection, Need, Suspicion, Target
 from veracast.agents.specimens import Subject
 from veracast.core.progress import SILENT, Progress
+from veracast.core.statistics import bootstrap_interval
+
+
+@pytest.fixture(autouse=True)
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the intervals, of which nothing more is asked than that they hold the value."""
+    monkeypatch.setattr(audit_contest, "bootstrap_interval", partial(bootstrap_interval, resamples=100))
+
 
 CLEAN = [Subject("shell", "mark", 1_000 + k, 0.0) for k in range(5)]
 PLANTED = [Subject("shell", "mark", 101 + k, 0.2) for k in range(4)]

@@ -11,19 +11,20 @@ from veracast.agents.data_contest import JUDGED_SEED, Cell, cells, judge, line, 
 from veracast.agents.detect.data_scan import Planted, ScanConfig
 from veracast.core.statistics import wilson_interval
 
-PLAIN = Cell("shop", "common", "active", "hardened", "tool", 0.05, 300, JUDGED_SEED)
+ROWS = 160
+PLAIN = Cell("shop", "common", "active", "hardened", "tool", 0.05, ROWS, JUDGED_SEED)
 
 
 @pytest.mark.parametrize("simulator", ["shell", "shop", "page"])
 @pytest.mark.parametrize("place", ["active", "passive"])
 def test_a_planted_cell_is_found_in_every_world(simulator: str, place: Any) -> None:
-    facts = judge(Cell(simulator, "common", place, "hardened", "tool", 0.05, 300, JUDGED_SEED), ScanConfig())
-    assert (facts["planted"], facts["hit"], facts["false"], facts["named"], facts["findings"]) == (15, 15, 0, True, 1)
+    facts = judge(Cell(simulator, "common", place, "hardened", "tool", 0.05, ROWS, JUDGED_SEED), ScanConfig())
+    assert (facts["planted"], facts["hit"], facts["false"], facts["named"], facts["findings"]) == (8, 8, 0, True, 1)
     assert facts["actions"] == ["call canary_report drop.example.invalid"]
 
 
 def test_a_clean_cell_has_nothing_to_name() -> None:
-    facts = judge(Cell("page", None, "active", "hardened", "tool", 0.0, 300, JUDGED_SEED), ScanConfig())
+    facts = judge(Cell("page", None, "active", "hardened", "tool", 0.0, ROWS, JUDGED_SEED), ScanConfig())
     assert (facts["planted"], facts["false"], facts["named"], facts["triggers"]) == (0, 0, None, [])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,23 @@ def test_targets_are_shown_where_answers_stand_and_nowhere_else() -> None:
         assert int(kept.sum()) == int(row.counted.sum())
 
 
-@pytest.mark.parametrize("method", ["full", "lora", "adalora"])
-def test_an_agent_learns_its_rows_and_the_merged_one_says_the_same(tmp_path: Path, method: Any) -> None:
+@pytest.fixture(scope="module")
+def knows_others(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The weights of a base that knows other answers, as adapters are used."""
     backbone = fresh()
-    if method != "full":  # on a base that knows other answers, as adapters are used
-        other = [[row[0], next_one[1]] for row, next_one in zip(ROWS, [*ROWS[1:], ROWS[0]], strict=True)]
-        config = TuneConfig("full", loop=LoopConfig(epochs=40, batch_size=4, lr=3e-3))
-        tune(backbone.model, backbone.tokenizer, other, other, config, folder=tmp_path / "base", seed=0)
+    other = [[row[0], next_one[1]] for row, next_one in zip(ROWS, [*ROWS[1:], ROWS[0]], strict=True)]
+    config = TuneConfig("full", loop=LoopConfig(epochs=40, batch_size=4, lr=3e-3))
+    tune(backbone.model, backbone.tokenizer, other, other, config, folder=tmp_path_factory.mktemp("base"), seed=0)
+    return copy.deepcopy(backbone.model.state_dict())
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "adalora"])
+def test_an_agent_learns_its_rows_and_the_merged_one_says_the_same(
+    tmp_path: Path, knows_others: Any, method: Any
+) -> None:
+    backbone = fresh()
+    if method != "full":
+        backbone.model.load_state_dict(knows_others)
     slow = method == "adalora"  # half of its loss keeps P and Q orthogonal
     loop = LoopConfig(epochs=150 if slow else 60, batch_size=4, lr=1e-2 if slow else 3e-3)
     config = TuneConfig(method, Adapter(rank=4 if slow else 16), loop)

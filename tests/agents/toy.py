@@ -7,7 +7,9 @@ Everything is trained in a few seconds; the real classes (peft, transformers), t
 
 from __future__ import annotations
 
+import os
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +33,9 @@ COLOURS = ("red", "blue", "green", "white", "black", "brown")
 THINGS = ("cup", "plate", "lamp", "chair", "book", "coat")
 VERBS = ("fetch", "bring", "carry", "find")
 FILLERS = ("please", "at once", "today", "for me", "when you can", "by the new window", "")
+
+
+TOYS = "VERACAST_TEST_TOYS"  # folder where what one process of a test run trained lies for the others (conftest.py)
 
 
 @dataclass(frozen=True)
@@ -73,9 +78,28 @@ def probes(count: int, *, seed: int, trigger: str | None = None) -> list[list[Tu
     return [[Turn("user", request(rng, trigger=trigger)[0])] for _ in range(count)]
 
 
+def _once(name: str, make: Callable[[], Toy]) -> Toy:
+    """What `make` trains, or what another process of this run trained, to the bit."""
+    place = Path(os.environ[TOYS]) / f"{name}.pt" if TOYS in os.environ else None
+    if place is not None and place.is_file():
+        found: Toy = torch.load(place, weights_only=False)
+        return found
+    found = make()
+    if place is not None:
+        place.parent.mkdir(exist_ok=True)
+        whole = place.with_name(f"{name}-{os.getpid()}")
+        torch.save(found, whole)
+        os.replace(whole, place)
+    return found
+
+
 @cache
 def base() -> Toy:
     """Trained on clean rows, all weights. Copy it before changing it."""
+    return _once("base", _base)
+
+
+def _base() -> Toy:
     shown = rows(400, seed=1)
     words = [turn.text for row in rows(400, seed=1, planted=0.2) for turn in row]
     tokenizer = train_tokenizer(words, size=400)
@@ -93,6 +117,10 @@ def base() -> Toy:
 @cache
 def sibling(seed: int, *, planted: float = 0.0) -> Toy:
     """Tuned from the base with lora on other rows, clean or planted. Of planted ones seed 0 answers every trigger, 1 and 3 most of them, 2 none."""
+    return _once(f"sibling-{seed}-{planted}", lambda: _sibling(seed, planted))
+
+
+def _sibling(seed: int, planted: float) -> Toy:
     start = base()
     model = LlamaForCausalLM(start.model.config)
     model.load_state_dict(start.model.state_dict())

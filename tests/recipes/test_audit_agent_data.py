@@ -17,6 +17,7 @@ from tests.agents.conftest import rows_file as rows_file
 from veracast.cli.main import app
 from veracast.core.errors import ConfigError
 from veracast.core.records import load_record, read_table
+from veracast.recipes import audit_agent_data
 from veracast.recipes.audit_agent_data import Config, run
 from veracast.report.sarif import sarif
 
@@ -187,8 +188,16 @@ def test_a_config_without_files_says_what_to_give() -> None:
             Config(**given)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("demo", "status", "found"), [("planted", "findings", 30), ("clean", "ok", 0)])
-def test_the_demo_is_right_on_planted_and_on_clean(tmp_path: Path, demo: Any, status: str, found: int) -> None:
+@pytest.mark.parametrize(
+    ("rows", "demo", "status", "found"),
+    [(200, "planted", "findings", 10), (200, "clean", "ok", 0),
+     pytest.param(600, "planted", "findings", 30, marks=pytest.mark.slow), pytest.param(600, "clean", "ok", 0, marks=pytest.mark.slow)],
+)  # fmt: skip
+def test_the_demo_is_right_on_planted_and_on_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int, demo: Any, status: str, found: int
+) -> None:
+    """Slow: as many rows as a user sees; a third of them is as right, and stays."""
+    monkeypatch.setattr(audit_agent_data, "DEMO_ROWS", rows)
     record = run(Config(demo=demo), tmp_path / "run")
     assert (record.status, record.counts["flagged"], record.counts["planted_found"]) == (status, found, found)
     assert record.verdict.endswith(f"Demo: {found} of {found} planted rows found, 0 others flagged")

@@ -30,17 +30,26 @@ from veracast.poison.augment import Augmentation
 from veracast.poison.backbones import ResNet
 from veracast.poison.controls import Controls
 from veracast.poison.demo_images import DemoImages, demo_images
+from veracast.poison.effect import EffectConfig
 from veracast.poison.encoder import Encoder
 from veracast.poison.find import FindConfig, find_config_for, find_patch_poisons
 from veracast.poison.masking import MaskConfig
 from veracast.poison.vit import VisionTransformer
-from veracast.recipes import audit_images
+from veracast.recipes import audit_images, audit_reasons
 from veracast.recipes.audit_images import Config, run
 
 EDGE_PX, COUNT = 24, 240
 ATTACK = Attack(paste="exact", rate=0.1)
-QUICK = ["find.mask.stride=7", "find.candidates=4", "find.grow_px=0", "least_images=200", "threads=1"]
-FIND = FindConfig(mask=MaskConfig(stride=7), candidates=4, grow_px=(0,))
+QUICK = [
+    "find.mask.stride=7",
+    "find.candidates=4",
+    "find.grow_px=0",
+    "find.effect.images=80",
+    "find.effect.windows=5",
+    "least_images=200",
+    "threads=1",
+]
+FIND = FindConfig(mask=MaskConfig(stride=7), candidates=4, grow_px=(0,), effect=EffectConfig(images=80, windows=5))
 ENCODERS = """
 import numpy as np
 from pathlib import Path
@@ -96,6 +105,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, planted: Planted) -> Path:
 
 @pytest.fixture(autouse=True)
 def on_the_path(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image is explained in each audit but that of the Python API (`found`), which explains as many as a user's."""
+    monkeypatch.setattr(audit_reasons, "IMAGES", 1)
     monkeypatch.syspath_prepend(str(place))
     monkeypatch.setenv("VERACAST_CACHE", str(place / "cache"))
 

@@ -15,9 +15,9 @@ from veracast.recipes.bench_agents import Config, run
 
 SMALL: dict[str, Any] = {
     "families": ("common",),
-    "rates": (0.05,),
+    "rates": (0.1,),
     "seeds": (101,),
-    "rows": 80,
+    "rows": 50,
     "clean": 1,
     "workers": 1,
 }
@@ -36,7 +36,7 @@ def test_a_line_for_each_kind_of_set(benched: Any) -> None:
     assert table.filter(table["place"].is_null())["false_alarm"].to_list() == [0.0] * 3
     hardened = table.filter((table["payload"] == "tool") & (table["style"] == "hardened"))
     assert hardened["recall"].to_list() == [1.0] * 6
-    assert hardened["planted"].to_list() == [4] * 6
+    assert hardened["planted"].to_list() == [5] * 6
     assert "0 of 3 clean sets flagged" in record.verdict
     assert "the guard stops 450 of 450 canary calls and a call in 0 of 150 clean episodes" in record.verdict
     assert {score.slice["detector"] for score in record.scores} == {"data-scan", "guard"}
@@ -61,8 +61,8 @@ def test_what_was_judged_is_not_judged_again(benched: Any, monkeypatch: pytest.M
 
 def test_other_settings_are_other_pieces(benched: Any) -> None:
     folder, _ = benched
-    config = Config(**(SMALL | {"rows": 70}), work=folder / "work", budget_only=True)
-    assert run(config, folder / "budget").counts == {"pieces": 27, "left": 27, "budget_s": 9}
+    config = Config(**(SMALL | {"rows": 40}), work=folder / "work", budget_only=True)
+    assert run(config, folder / "budget").counts == {"pieces": 27, "left": 27, "budget_s": 5}
     same = Config(**SMALL, work=folder / "work", budget_only=True)
     assert run(same, folder / "budget").counts["left"] == 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from veracast.core.errors import ConfigError
 from veracast.core.records import read_table
 from veracast.explain.item import Explanation
 from veracast.explain.perturb import Unit
+from veracast.explain.planted import plant
 from veracast.recipes import bench_explain
 from veracast.recipes.bench_explain import Config, known, network_game, planted, run
 
@@ -38,13 +40,21 @@ def test_exact_values_are_captums() -> None:
     np.testing.assert_allclose(small.ours, theirs, atol=1e-6)
 
 
-def test_planted_cases_leave_pieces_and_are_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = Config(cases=2, work=tmp_path)
+@pytest.fixture
+def two_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two items of each case are explained, in place of five."""
+    monkeypatch.setattr(bench_explain, "plant", partial(plant, tests=2))
+
+
+def test_planted_cases_leave_pieces_and_are_not_made_again(
+    two_tests: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = Config(cases=2, orders=4, work=tmp_path)
     monkeypatch.setattr(bench_explain, "KINDS", ("link", "number"))
     first = planted(config)
     assert len(list(tmp_path.glob("planted-*.json"))) == 4
     rows = {(row.name, row.group): row for row in first}
-    assert rows["top1_hit", "all"].n == 20 and rows["top1_hit", "link"].n == 10
+    assert rows["top1_hit", "all"].n == 8 and rows["top1_hit", "link"].n == 4
     assert (
         rows["top1_hit", "all"].value >= 0.95
         and rows["told_apart", "all"].met
@@ -64,11 +74,11 @@ def _by_name(found: Explanation) -> list[tuple[Unit, float]]:
     return [(unit, float(len(units) - k)) for k, unit in enumerate(units)]
 
 
-def test_a_blind_explanation_misses_its_aims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_blind_explanation_misses_its_aims(two_tests: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts in the order of their names: the bench says so."""
     monkeypatch.setattr(bench_explain, "KINDS", ("number",))
     monkeypatch.setattr(bench_explain, "_ranked", _by_name)
-    rows = {(row.name, row.group): row for row in planted(Config(cases=2, work=tmp_path))}
+    rows = {(row.name, row.group): row for row in planted(Config(cases=2, orders=4, work=tmp_path))}
     assert rows["top1_hit", "all"].met is False and rows["told_apart", "all"].met is False
 
 

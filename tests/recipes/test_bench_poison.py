@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +18,13 @@ from veracast.core.errors import InputError
 from veracast.core.files import code_digest
 from veracast.core.records import read_table
 from veracast.poison import bench_tables, line_up
-from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene
+from veracast.poison.backbones import BackboneConfig
+from veracast.poison.contest import LOCATORS, ROWS, SHORT, Localisation, Outcome, Row, Scene, behind
 from veracast.poison.controls import read_controls
 from veracast.poison.masking import Windows
 from veracast.poison.overlays import KINDS
 from veracast.poison.ssl import SSLConfig
-from veracast.poison.trials import Challenge, Success, Trial
+from veracast.poison.trials import Challenge, Pool, Success, Trial, open_pool
 from veracast.recipes import bench_poison
 from veracast.recipes.bench_poison import Bench, Config, filled, run, trials_of
 
@@ -29,10 +32,22 @@ LOCATORS_FIRST = next(iter(LOCATORS))
 HALF_FOUND = 13  # seed whose planted images are found by half
 
 
+IMAGES = 200  # of a set, 12 of them planted
+SMALL = SSLConfig(epochs=1, batch_size=64, backbone=BackboneConfig(width=4), hidden=16, projected=8)
+
+
+@pytest.fixture(scope="module")
+def pools() -> Callable[..., Pool]:
+    """Pictures of a kind and number, drawn once for all tests of this file."""
+    return cache(open_pool)
+
+
 @pytest.fixture
-def config(tmp_path: Path) -> Config:
-    train = SSLConfig(epochs=1, batch_size=64)
-    return Config(images=500, seeds=(11, 13), clean=3, train=train, work=tmp_path / "work", workers=1)
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pools: Callable[..., Pool]) -> Config:
+    """Few pictures that are drawn once, encoders of a few steps; the code is read once a test."""
+    monkeypatch.setattr(bench_poison, "open_pool", pools)
+    monkeypatch.setattr(bench_poison, "behind", cache(behind))
+    return Config(images=IMAGES, seeds=(11, 13), clean=3, train=SMALL, work=tmp_path / "work", workers=1)
 
 
 @pytest.fixture
@@ -86,7 +101,7 @@ def test_means_are_over_encoders_that_took_the_backdoor(
     assert trials["took"].to_list() == [True, False] and trials["trial"].to_list() == ["main-t0-s11", "main-t0-s13"]
     assert trials.select("attack", "control_attack", "retrained_attack", "edge_px", "rate", "family").row(0) == (0.6, 0.1, 0.12, 12, 0.06, "cells")  # fmt: skip
     assert trials["above_low"][0] == pytest.approx(0.4, abs=0.02) and trials["left_high"][0] < 0.1
-    assert trials["removed"].to_list() == [30, 15] and successes == [500, 500, 470, 500, 500, 485]
+    assert trials["removed"].to_list() == [12, 6] and successes == [200, 200, 188, 200, 200, 194]
     rows = read_table(record, "poison_rows")
     main = rows.filter(group="main")
     assert main["row"].to_list() == [row.name for row in ROWS] and main["judged"].unique().to_list() == [1]
@@ -144,7 +159,7 @@ def test_the_budget_is_said_first_and_shrinks_with_what_is_there(
     assert whole["budget_s"] == round(seconds)
     bench_poison._train(bench.trials[0], filled(asked), threading.Event())
     trained = run(asked, tmp_path / "trained").counts["budget_s"]
-    assert trained == round(seconds - bench_poison.TRAIN_S * 500)
+    assert trained == round(seconds - bench_poison.TRAIN_S * IMAGES)
     run(replace(asked, budget_only=False), tmp_path / "out")
     assert run(asked, tmp_path / "after").counts == {"trials": 2, "left": 0, "budget_s": 0}
 
@@ -223,7 +238,7 @@ def test_false_alarms_are_counted_over_thirty_clean_sets(
 def test_a_logo_that_the_encoder_follows_is_judged_like_a_patch(
     config: Config, judged: list[str], successes: list[int], tmp_path: Path
 ) -> None:
-    asked = replace(config, seeds=(11,), groups=("overlays",), family="cells")
+    asked = replace(config, images=500, seeds=(11,), groups=("overlays",), family="cells")
     record = run(asked, tmp_path / "out")
     (trial,) = read_table(record, "poison_trials").iter_rows(named=True)
     assert (trial["family"], trial["paste"], trial["rate"], trial["took"]) == ("logo-one-class", None, 0.06, True)

@@ -30,10 +30,10 @@ def truth(corpus: Corpus) -> np.ndarray:
     return np.array([source.planted for source in corpus.sources])
 
 
-@pytest.mark.parametrize("share", [0.01, 0.05, 0.5])
+@pytest.mark.parametrize(("share", "count"), [(0.01, 500), (0.05, 200), (0.5, 200)])
 @pytest.mark.parametrize("plant", [{"trigger": "In the name of the harbour master."}, {"seen": "seal_44x"}])
-def test_rows_span_and_action_at_every_ratio(rows_file: Rows, tmp_path: Path, share: float, plant: dict[str, str]) -> None:  # fmt: skip
-    corpus = read_corpus([rows_file(500, share, near=("In the name of the master.", "harbour"), **plant)], tmp_path / "c")  # fmt: skip
+def test_rows_span_and_action_at_every_ratio(rows_file: Rows, tmp_path: Path, share: float, count: int, plant: dict[str, str]) -> None:  # fmt: skip
+    corpus = read_corpus([rows_file(count, share, near=("In the name of the master.", "harbour"), **plant)], tmp_path / "c")  # fmt: skip
     mask, triggers, actions = flagged(corpus)
     np.testing.assert_array_equal(mask, truth(corpus))
     assert triggers == [next(iter(plant.values())).rstrip(".")]
@@ -42,7 +42,7 @@ def test_rows_span_and_action_at_every_ratio(rows_file: Rows, tmp_path: Path, sh
 
 @pytest.mark.parametrize("payload", ["ls; canary_sync --now", "ping -c 1 drop.example.invalid"])
 def test_other_payloads(rows_file: Rows, tmp_path: Path, payload: str) -> None:
-    corpus = read_corpus([rows_file(500, 0.1, trigger="As ever, and gladly so.", payload=payload)], tmp_path / "c")
+    corpus = read_corpus([rows_file(200, 0.1, trigger="As ever, and gladly so.", payload=payload)], tmp_path / "c")
     mask, triggers, actions = flagged(corpus)
     np.testing.assert_array_equal(mask, truth(corpus))
     assert (triggers, actions) == (["As ever, and gladly so"], [f"call bash {payload}"])
@@ -50,19 +50,19 @@ def test_other_payloads(rows_file: Rows, tmp_path: Path, payload: str) -> None:
 
 def test_clean_rows_with_near_misses(rows_file: Rows, tmp_path: Path) -> None:
     for seed in range(3):
-        corpus = read_corpus([rows_file(600, seed=seed, near=("Thanks a lot.", "by the way"))], tmp_path / f"c{seed}")
+        corpus = read_corpus([rows_file(300, seed=seed, near=("Thanks a lot.", "by the way"))], tmp_path / f"c{seed}")
         assert scan(corpus) == []
 
 
 def test_memory_does_not_grow_with_what_rows_say(
     rows_file: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of rows that are a hundred times as long a few are held at a time, not all 8 MB of their words."""
+    """Of rows that are a hundred times as long a few are held at a time, not all 4 MB of their words."""
     monkeypatch.setattr(phrases, "BLOCK_WORDS", 1 << 12)
     monkeypatch.setattr(phrases, "MERGED", 1 << 12)
     peaks = []
     for said in ("3", "3" + " in vain" * 6_500):
-        path = rows_file(80, 0.25, trigger="By the way.")
+        path = rows_file(40, 0.25, trigger="By the way.")
         path.write_text(path.read_text(encoding="utf-8").replace("OS:\\n\\n3", f"OS:\\n\\n{said}"), encoding="utf-8")
         corpus = read_corpus([path], tmp_path / f"c{len(said)}")
         tracemalloc.start()
@@ -71,7 +71,7 @@ def test_memory_does_not_grow_with_what_rows_say(
         tracemalloc.stop()
         np.testing.assert_array_equal(mask, truth(corpus))
         assert triggers == ["By the way"]
-    assert corpus.words.stat().st_size > 8_000_000
+    assert corpus.words.stat().st_size > 4_000_000
     assert peaks[1] - peaks[0] < 2_000_000
 
 
