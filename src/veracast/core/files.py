@@ -68,12 +68,20 @@ def code_behind(*files: str, within: Sequence[str]) -> list[str]:
         if name in found:
             continue
         found.add(name)
-        for node in ast.walk(ast.parse((root / name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("veracast."):
-                base = node.module.removeprefix("veracast.").replace(".", "/")
-                asked = [f"{base}.py", f"{base}/__init__.py", *(f"{base}/{alias.name}.py" for alias in node.names)]
-                left += [one for one in asked if one.split("/")[0] in within and (root / one).is_file()]
+        asked = _imported((root / name).read_bytes())
+        left += [one for one in asked if one.split("/")[0] in within and (root / one).is_file()]
     return sorted(found)
+
+
+@functools.lru_cache(maxsize=1024)
+def _imported(source: bytes) -> list[str]:
+    """Files of veracast that a file may import by what it says, those that do not exist among them."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("veracast."):
+            base = node.module.removeprefix("veracast.").replace(".", "/")
+            found += [f"{base}.py", f"{base}/__init__.py", *(f"{base}/{alias.name}.py" for alias in node.names)]
+    return found
 
 
 def cache_folder(name: str) -> Path:
