@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.conftest import once
 from veracast.core.records import Record, load_record, read_table
 from veracast.core.schemas import ARTEFACT_SCHEMAS
 from veracast.data.dataset import Dataset
@@ -31,8 +32,8 @@ def value(record: Record, name: str, **where: object) -> float:
 
 @pytest.fixture(scope="module")
 def on_world(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    out = tmp_path_factory.mktemp("run") / "r"
-    return run(Config(sources=(world.path,), as_of=NOW, horizon_days=14, raters=BASELINES), out)
+    config = Config(sources=(world.path,), as_of=NOW, horizon_days=14, raters=BASELINES, explained=4, reasons=2)
+    return load_record(once(tmp_path_factory, "run", lambda to: run(config, to / "r")) / "r")
 
 
 def test_the_run_folder_is_whole(on_world: Record) -> None:

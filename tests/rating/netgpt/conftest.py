@@ -46,7 +46,7 @@ def _letters(texts: Sequence[str]) -> np.ndarray:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     place: Path = tmp_path_factory.mktemp("netgpt")
-    write_dataset(WorldConfig(videos=400, seed=11, frames_per_video=1), place / "w")
+    write_dataset(WorldConfig(videos=300, seed=11, frames_per_video=1), place / "w")
     dataset = open_dataset(place / "w")
     prepared = run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,)))
     tasks = {task.state: task for task in prepared.maker.tasks(prepared.kinds)}
