@@ -72,11 +72,11 @@ def few_draws() -> Iterator[None]:
         yield
 
 
-def use_few_trees(patch: pytest.MonkeyPatch) -> None:
-    """Boosted models of 8 rounds: for tests of what is done with them, not of how good they are."""
+def use_few_trees(patch: pytest.MonkeyPatch, rounds: int = 8) -> None:
+    """Boosted models of few rounds: for tests of what is done with them, not of how good they are."""
     from veracast.rating.raters import lightgbm
 
-    patch.setattr(lightgbm, "_scaled", lambda rounds, n: min(8, rounds))
+    patch.setattr(lightgbm, "_scaled", lambda wanted, n: min(rounds, wanted))
 
 
 @pytest.fixture

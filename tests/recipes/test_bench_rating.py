@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.conftest import use_few_trees
 from tests.rating.raters.test_netgpt import SMALL, _letters
 from veracast.cli.output import benched
 from veracast.core.errors import InputError
@@ -37,6 +38,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
 def test_all_rows_stand_on_the_same_samples_and_a_second_run_does_nothing_again(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    use_few_trees(monkeypatch, 60)
     record = run(config, tmp_path / "out")
     table = read_table(record, "bench")
     assert {("world", "horizon-cold"), ("world", "horizon-observed")} == set(
@@ -81,7 +83,7 @@ def test_a_stopped_bench_goes_on_where_it_was(config: Config, tmp_path: Path, mo
         real(unit, settings)
         done.append(unit.place.parent.name)
 
-    cheap = replace(config, rows=("constant", "median", "persistence"))
+    cheap = replace(config, rows=("constant", "median", "persistence"), world_videos=160)
     monkeypatch.setattr(bench_rating, "_run_unit", stops)
     with pytest.raises(KeyboardInterrupt):
         run(cheap, tmp_path / "out")
@@ -134,7 +136,7 @@ def test_a_fault_in_a_worker_reaches_the_user_and_ends_the_others(
     config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One world's folder is broken after it was opened: its worker says so, and nothing looks finished."""
-    cheap = replace(config, rows=("constant",), workers=2, work=tmp_path / "work")
+    cheap = replace(config, rows=("constant",), world_videos=120, workers=2, work=tmp_path / "work")
     run(replace(cheap, budget_only=True), tmp_path / "budget")
     worlds = sorted((tmp_path / "work" / "sets").iterdir())
     real = bench_rating._run_all

@@ -105,8 +105,9 @@ def test_two_runs_with_one_seed_give_the_same_bytes(world: Dataset, tmp_path: Pa
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_xs_video_tail(real_data: Path, tmp_path: Path) -> None:
-    record = run(Config(sources=(real_data / "xs_video_tail.json",)), tmp_path / "r")
+    record = run(Config(sources=(real_data / "xs_video_tail.json",), explained=4, reasons=1), tmp_path / "r")
     counts = record.counts
     assert (counts["snapshots"], counts["videos"], counts["rejects"]) == (1335, 555, 0)
     rule = {row["platform"]: (row["agree"], row["of"]) for row in counts["level_rule_check"]}
@@ -120,7 +121,7 @@ def test_xs_video_tail(real_data: Path, tmp_path: Path) -> None:
 
 def test_tiktok_crawls(real_data: Path, tmp_path: Path) -> None:
     sources = (real_data / "tiktok_first_crawl.csv", real_data / "tiktok_second_crawl.csv")
-    record = run(Config(sources=sources, raters=("constant", "persistence", "szabo_huberman")), tmp_path / "r")
+    record = run(Config(sources=sources, raters=("constant", "persistence", "szabo_huberman"), explained=4, reasons=1), tmp_path / "r")
     counts = record.counts
     assert (counts["videos"], counts["snapshots"], counts["rejects"]) == (5024, 5024 + 1207, 0)
     assert counts["protocol"] == "retrospective"

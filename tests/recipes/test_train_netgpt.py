@@ -15,12 +15,14 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import use_few_trees
 from tests.rating.raters.test_netgpt import _letters
 from veracast.cli.main import app
 from veracast.core.records import load_record, read_table
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
 from veracast.models import text_store
+from veracast.rating.netgpt import trainer
 
 RECORDED = Path(__file__).with_name("netgpt_curves.json")
 SHORT = (
@@ -46,6 +48,8 @@ def test_each_stage_learns_along_its_recorded_curve(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To write the record anew after a change that is meant to change it: VERACAST_RECORD=1."""
+    use_few_trees(monkeypatch)
+    monkeypatch.setattr(trainer, "MOST_TEXTS", 300)
     monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
     monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
     ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run"))
