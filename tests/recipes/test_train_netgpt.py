@@ -32,6 +32,10 @@ SHORT = (
 )  # fmt: skip
 
 
+SHORTER = ("netgpt.stage2.rows=32", "netgpt.stage2.batch=8", "netgpt.stage3.rows=24", "netgpt.stage3.batch=12", "netgpt.stage3.language_epochs=1", "netgpt.backbone.title_chars=12")  # fmt: skip
+"""Of the recorded curves: the slow tests below, whose stages are to be killed, take longer ones."""
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("train") / "w"
@@ -52,7 +56,7 @@ def test_each_stage_learns_along_its_recorded_curve(
     monkeypatch.setattr(trainer, "MOST_TEXTS", 300)
     monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
     monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
-    ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run"))
+    ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run", *SHORTER))
     assert ended.exit_code == 0, ended.output
     record = load_record(tmp_path / "run")
     assert set(record.counts["parts"].values()) == {"netgpt", "lightgbm"}
