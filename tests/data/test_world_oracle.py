@@ -10,8 +10,8 @@ import polars as pl
 import pytest
 
 from veracast.core.levels import load_rule
-from veracast.data.dataset import Dataset
 from veracast.data import world_oracle
+from veracast.data.dataset import Dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_law import Law
 from veracast.data.world_oracle import Forecasts, oracle_forecasts

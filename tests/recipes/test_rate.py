@@ -29,7 +29,9 @@ OUTCOMES = ["vid_nview", "vid_nlike", "vid_ncomment", "vid_nshare", "vid_nsave"]
 def model(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     now = START + dt.timedelta(days=40)
     main = main_job.Config(sources=(world.path,), as_of=now, horizon_days=14, raters=("constant", "szabo_huberman"))
-    return once(tmp_path_factory, "rate", lambda to: train(TrainConfig(to=to / "model", main=main), to / "run")) / "model"
+    return (
+        once(tmp_path_factory, "rate", lambda to: train(TrainConfig(to=to / "model", main=main), to / "run")) / "model"
+    )
 
 
 def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Path) -> None:

@@ -121,7 +121,10 @@ def test_xs_video_tail(real_data: Path, tmp_path: Path) -> None:
 
 def test_tiktok_crawls(real_data: Path, tmp_path: Path) -> None:
     sources = (real_data / "tiktok_first_crawl.csv", real_data / "tiktok_second_crawl.csv")
-    record = run(Config(sources=sources, raters=("constant", "persistence", "szabo_huberman"), explained=4, reasons=1), tmp_path / "r")
+    record = run(
+        Config(sources=sources, raters=("constant", "persistence", "szabo_huberman"), explained=4, reasons=1),
+        tmp_path / "r",
+    )
     counts = record.counts
     assert (counts["videos"], counts["snapshots"], counts["rejects"]) == (5024, 5024 + 1207, 0)
     assert counts["protocol"] == "retrospective"

@@ -17,6 +17,7 @@ from veracast.core.errors import InputError
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
 from veracast.models.graph_language import GraphLanguageModel
+from veracast.rating.netgpt import trainer
 from veracast.rating.netgpt.config import (
     BackboneConfig,
     GraphConfig,
@@ -25,7 +26,6 @@ from veracast.rating.netgpt.config import (
     Stage2Config,
     Stage3Config,
 )
-from veracast.rating.netgpt import trainer
 from veracast.rating.netgpt.language import Share
 from veracast.rating.netgpt.model import Language, NetGPT, load, outlooks, rating_in, see
 from veracast.rating.netgpt.rows import rows_of
