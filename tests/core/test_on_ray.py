@@ -107,10 +107,10 @@ def test_an_ingest_of_several_sources(cluster: OnRay, tmp_path: Path) -> None:
 
 
 def test_the_main_job_and_a_rating(cluster: OnRay, world: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
-    """Pieces of 100 states, so that there are many."""
+    """Pieces of 400 states, so that there are several."""
     for module in (samples, rate):
-        monkeypatch.setattr(module, "PIECE", 100)
-    config = main_job.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("constant", "szabo_huberman"), reasons=0)  # fmt: skip
+        monkeypatch.setattr(module, "PIECE", 400)
+    config = main_job.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("constant",), tasks=("horizon",), reasons=0, explained=1)  # fmt: skip
     here, there = (main_job.run(config, tmp_path / name, spread=spread) for name, spread in (("here", HERE), ("there", cluster)))  # fmt: skip
     assert_same(here, there)
     asked = rate.Config(sources=(world.path,), model=tmp_path / "here" / "model")
@@ -119,13 +119,17 @@ def test_the_main_job_and_a_rating(cluster: OnRay, world: Dataset, tmp_path: Pat
     assert rated[1].counts["rated"] == 300 == tables(rated[1])["ratings"].height
 
 
+@pytest.mark.slow
 def test_an_audit_of_agent_data(cluster: OnRay, tmp_path: Path) -> None:
+    """The way over the cluster is that of the main job above, which stays in the quick tests."""
     demo = {name: audit_agent_data.run(audit_agent_data.Config(demo="planted"), tmp_path / name, spread=spread) for name, spread in (("here", HERE), ("there", cluster))}  # fmt: skip
     assert_same(demo["here"], demo["there"])
     assert demo["there"].status == "findings"
 
 
+@pytest.mark.slow
 def test_maps_and_features_of_an_image_audit(cluster: OnRay) -> None:
+    """Workers that load torch; the way over the cluster is that of the main job above, which stays in the quick tests."""
     pytest.importorskip("torch")
     from veracast.data.images import ImageSet
     from veracast.poison.backbones import BackboneConfig

@@ -124,7 +124,7 @@ def data(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
     return rows
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(data())
 def test_a_round_trip_is_the_identity(rows: dict[str, list[dict[str, Any]]]) -> None:
     with tempfile.TemporaryDirectory() as name:

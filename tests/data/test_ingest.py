@@ -146,7 +146,7 @@ def releases(draw: st.DrawFn) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 @given(releases(), st.randoms(use_true_random=False))
 def test_shuffling_the_records_of_a_release_changes_nothing(samples: dict[str, Any], random: Any) -> None:
     order = list(samples)

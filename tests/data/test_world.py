@@ -191,6 +191,7 @@ def neighbours(frame: pl.DataFrame, links: pl.DataFrame, *, days: float) -> np.n
     return joined["theirs"].fill_null(0.0).to_numpy()
 
 
+@cache
 def traces(config: WorldConfig, *, pictures: bool = True) -> dict[str, np.ndarray]:
     """Each shown component as the tables, texts and pictures (which take time) tell it."""
     frame, links = published(config), tables(config)["links"]

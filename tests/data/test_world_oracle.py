@@ -10,12 +10,19 @@ import polars as pl
 import pytest
 
 from veracast.core.levels import load_rule
+from veracast.data import world_oracle
 from veracast.data.dataset import Dataset
 from veracast.data.world import WorldConfig
 from veracast.data.world_law import Law
 from veracast.data.world_oracle import Forecasts, oracle_forecasts
 from veracast.data.world_write import write_dataset
 from veracast.recipes import run as run_recipe
+
+
+@pytest.fixture(autouse=True)
+def few_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """600 paths of growth instead of 3,000: the bounds below hold with them."""
+    monkeypatch.setattr(world_oracle, "PATHS", 600)
 
 
 def judged(config: WorldConfig, place: Path) -> dict[str, tuple[pl.DataFrame, Forecasts]]:

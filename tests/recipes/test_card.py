@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from veracast.core.errors import InputError
-from veracast.core.records import Record, RunWriter
+from veracast.core.records import Record, RunWriter, load_record
 from veracast.data.dataset import Dataset
 from veracast.data.world import START
 from veracast.recipes import explain_overall
@@ -23,11 +23,11 @@ NOW = START + dt.timedelta(days=40)
 
 
 @pytest.fixture(scope="module")
-def rated(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    config = run_recipe.Config(
-        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman",), tasks=("horizon",), reasons=2
-    )
-    return run_recipe.run(config, tmp_path_factory.mktemp("card") / "runs" / "r")
+def rated(finished: Record, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    """A copy, alone in its folder."""
+    to = tmp_path_factory.mktemp("card") / "runs" / "r"
+    shutil.copytree(finished.run, to)
+    return load_record(to)
 
 
 def statements(record: Record) -> dict[str, dict[str, str]]:

@@ -12,6 +12,7 @@ from veracast.data.world_law import Law, law_digest
 from veracast.recipes.demo import Config, run
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_a_small_demonstration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.conftest import once
 from veracast.core.errors import InputError
 from veracast.core.files import sha256_file
 from veracast.core.records import Record, load_record, read_table
@@ -28,11 +29,11 @@ NOW = START + dt.timedelta(days=40)
 
 @pytest.fixture(scope="module")
 def rated(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    out = tmp_path_factory.mktemp("explain") / "r"
     config = run_recipe.Config(
-        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("median", "growth"), tasks=("horizon",), reasons=3
-    )
-    return run_recipe.run(config, out)
+        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("median", "growth"), tasks=("horizon",), reasons=3,
+        explained=3,
+    )  # fmt: skip
+    return load_record(once(tmp_path_factory, "explain", lambda to: run_recipe.run(config, to / "r")) / "r")
 
 
 def video(record: Record, **where: object) -> str:

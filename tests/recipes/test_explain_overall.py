@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tests.conftest import once
 from veracast.core.errors import InputError
-from veracast.core.records import Record, read_table
+from veracast.core.records import Record, load_record, read_table
 from veracast.data.dataset import Dataset
-from veracast.data.world import START
 from veracast.recipes import run as run_recipe
 from veracast.recipes.explain_overall import Config, fared, part_of, run
 
-NOW = START + dt.timedelta(days=40)
-
 
 @pytest.fixture(scope="module")
-def rated(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    config = run_recipe.Config(
-        sources=(world.path,), as_of=NOW, horizon_days=14, raters=("szabo_huberman",), tasks=("horizon",), reasons=0
-    )
-    return run_recipe.run(config, tmp_path_factory.mktemp("overall") / "r")
-
-
-@pytest.fixture(scope="module")
-def overall(rated: Record, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return run(Config(run=Path(rated.run), target="views", most=40), tmp_path_factory.mktemp("overall") / "o")
+def overall(finished: Record, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    config = Config(run=Path(finished.run), target="views", most=25)
+    return load_record(once(tmp_path_factory, "overall", lambda to: run(config, to / "o")) / "o")
 
 
 def test_the_law_is_what_moves_all_ratings(overall: Record) -> None:
@@ -46,10 +36,10 @@ def test_the_law_is_what_moves_all_ratings(overall: Record) -> None:
     assert top["mean"] == pytest.approx(effects["effect"].sum() / top["n"])
 
 
-def test_videos_that_cannot_be_explained_are_counted(overall: Record, rated: Record) -> None:
+def test_videos_that_cannot_be_explained_are_counted(overall: Record, finished: Record) -> None:
     """Douyin publishes no views; a video at posting has none yet."""
-    ratings = read_table(rated, "ratings").filter(pl.col("role") == "open")
-    assert overall.counts["explained"] + len(overall.counts["unfit"]) == min(40, ratings.height)
+    ratings = read_table(finished, "ratings").filter(pl.col("role") == "open")
+    assert overall.counts["explained"] + len(overall.counts["unfit"]) == min(25, ratings.height)
     assert any("none is published" in why for why in overall.counts["unfit"].values())
 
 

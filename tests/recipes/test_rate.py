@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.conftest import once
 from veracast.core.errors import InputError
 from veracast.core.records import read_table
 from veracast.data.dataset import Dataset
@@ -26,11 +27,11 @@ OUTCOMES = ["vid_nview", "vid_nlike", "vid_ncomment", "vid_nshare", "vid_nsave"]
 
 @pytest.fixture(scope="module")
 def model(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    place = tmp_path_factory.mktemp("model")
     now = START + dt.timedelta(days=40)
     main = main_job.Config(sources=(world.path,), as_of=now, horizon_days=14, raters=("constant", "szabo_huberman"))
-    train(TrainConfig(to=place / "model", main=main), place / "run")
-    return place / "model"
+    return (
+        once(tmp_path_factory, "rate", lambda to: train(TrainConfig(to=to / "model", main=main), to / "run")) / "model"
+    )
 
 
 def test_a_fresh_release_file_is_rated_video_by_video(model: Path, tmp_path: Path) -> None:
@@ -87,6 +88,7 @@ def test_a_history_gives_its_frames_too_and_the_exports_own_win(tmp_path: Path) 
     }
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_half_of_the_tiktok_authors_from_the_other_half_without_outcomes(real_data: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         rows = pl.read_csv(real_data / f"tiktok_{name}_crawl.csv", infer_schema=False, encoding="utf8-lossy")

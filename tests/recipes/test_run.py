@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from tests.conftest import once
 from veracast.core.records import Record, load_record, read_table
 from veracast.core.schemas import ARTEFACT_SCHEMAS
 from veracast.data.dataset import Dataset
@@ -31,8 +32,8 @@ def value(record: Record, name: str, **where: object) -> float:
 
 @pytest.fixture(scope="module")
 def on_world(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    out = tmp_path_factory.mktemp("run") / "r"
-    return run(Config(sources=(world.path,), as_of=NOW, horizon_days=14, raters=BASELINES), out)
+    config = Config(sources=(world.path,), as_of=NOW, horizon_days=14, raters=BASELINES, explained=4, reasons=2)
+    return load_record(once(tmp_path_factory, "run", lambda to: run(config, to / "r")) / "r")
 
 
 def test_the_run_folder_is_whole(on_world: Record) -> None:
@@ -104,8 +105,9 @@ def test_two_runs_with_one_seed_give_the_same_bytes(world: Dataset, tmp_path: Pa
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_xs_video_tail(real_data: Path, tmp_path: Path) -> None:
-    record = run(Config(sources=(real_data / "xs_video_tail.json",)), tmp_path / "r")
+    record = run(Config(sources=(real_data / "xs_video_tail.json",), explained=4, reasons=1), tmp_path / "r")
     counts = record.counts
     assert (counts["snapshots"], counts["videos"], counts["rejects"]) == (1335, 555, 0)
     rule = {row["platform"]: (row["agree"], row["of"]) for row in counts["level_rule_check"]}
@@ -119,7 +121,10 @@ def test_xs_video_tail(real_data: Path, tmp_path: Path) -> None:
 
 def test_tiktok_crawls(real_data: Path, tmp_path: Path) -> None:
     sources = (real_data / "tiktok_first_crawl.csv", real_data / "tiktok_second_crawl.csv")
-    record = run(Config(sources=sources, raters=("constant", "persistence", "szabo_huberman")), tmp_path / "r")
+    record = run(
+        Config(sources=sources, raters=("constant", "persistence", "szabo_huberman"), explained=4, reasons=1),
+        tmp_path / "r",
+    )
     counts = record.counts
     assert (counts["videos"], counts["snapshots"], counts["rejects"]) == (5024, 5024 + 1207, 0)
     assert counts["protocol"] == "retrospective"

@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from veracast.core.records import Record, read_table
+from tests.conftest import once, use_few_trees
+from veracast.core.records import Record, load_record, read_table
 from veracast.data.dataset import Dataset
 from veracast.data.world import START
 from veracast.recipes.run import Config, run
@@ -22,9 +23,15 @@ EXPLAINED = 8
 def made(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record:
     config = Config(
         sources=(world.path,), as_of=NOW, horizon_days=14, raters=("median", "persistence", "lightgbm"),
-        alert_level=4, explained=EXPLAINED,
+        alert_level=4, explained=EXPLAINED, reasons=1,
     )  # fmt: skip
-    return run(config, tmp_path_factory.mktemp("tables") / "r")
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            use_few_trees(patch)
+            run(config, folder / "r")
+
+    return load_record(once(tmp_path_factory, "tables", make) / "r")
 
 
 def test_scores_are_those_of_the_backtest_table(made: Record) -> None:

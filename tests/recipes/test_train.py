@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
+from tests.conftest import once, use_few_trees
 from veracast.core.errors import InputError, NotMeasuredError, UserError
-from veracast.core.records import Record
+from veracast.core.records import Record, load_record
 from veracast.data.dataset import Dataset
 from veracast.data.world import START, WorldConfig
 from veracast.data.world_write import write_dataset
@@ -32,10 +33,16 @@ def on(dataset: Path) -> main_job.Config:
 
 @pytest.fixture(scope="module")
 def trained(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
-    place = tmp_path_factory.mktemp("train")
-    return run(Config(to=place / "model", main=on(world.path)), place / "run"), place / "model"
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            use_few_trees(patch)
+            run(Config(to=folder / "model", main=on(world.path)), folder / "run")
+
+    place = once(tmp_path_factory, "trained", make)
+    return load_record(place / "run"), place / "model"
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_the_saved_model_rates_as_the_fitted_one(trained: tuple[Record, Path], world: Dataset) -> None:
     prepared = main_job.prepare(world, on(world.path))
     fitted = main_job.fit_model(prepared, main_job.backtest(prepared, on(world.path)).results, on(world.path))

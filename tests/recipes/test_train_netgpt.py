@@ -15,12 +15,14 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from tests.conftest import use_few_trees
 from tests.rating.raters.test_netgpt import _letters
 from veracast.cli.main import app
 from veracast.core.records import load_record, read_table
 from veracast.data.world import WorldConfig
 from veracast.data.world_write import write_dataset
 from veracast.models import text_store
+from veracast.rating.netgpt import trainer
 
 RECORDED = Path(__file__).with_name("netgpt_curves.json")
 SHORT = (
@@ -28,6 +30,10 @@ SHORT = (
     "netgpt.stage1.members=1", "netgpt.stage2.rows=48", "netgpt.stage2.batch=16", "netgpt.stage3.rows=48", "netgpt.stage3.batch=16", "netgpt.stage3.base=graph",
     "netgpt.validation_rows=12", "netgpt.backbone.description_chars=0", "netgpt.threads=1",
 )  # fmt: skip
+
+
+SHORTER = ("netgpt.stage2.rows=32", "netgpt.stage2.batch=8", "netgpt.stage3.rows=24", "netgpt.stage3.batch=12", "netgpt.stage3.language_epochs=1", "netgpt.backbone.title_chars=12")  # fmt: skip
+"""Of the recorded curves: the slow tests below, whose stages are to be killed, take longer ones."""
 
 
 @pytest.fixture(scope="module")
@@ -46,9 +52,11 @@ def test_each_stage_learns_along_its_recorded_curve(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """To write the record anew after a change that is meant to change it: VERACAST_RECORD=1."""
+    use_few_trees(monkeypatch)
+    monkeypatch.setattr(trainer, "MOST_TEXTS", 300)
     monkeypatch.setattr(text_store, "load_encoder", lambda name: _letters)
     monkeypatch.setenv("VERACAST_CACHE", str(tmp_path / "cache"))
-    ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run"))
+    ended = CliRunner().invoke(app, command(dataset, tmp_path / "model", tmp_path / "run", *SHORTER))
     assert ended.exit_code == 0, ended.output
     record = load_record(tmp_path / "run")
     assert set(record.counts["parts"].values()) == {"netgpt", "lightgbm"}

@@ -33,7 +33,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def ran(dataset: Dataset, out: Path, **more: Any) -> Record:
-    return run.run(run.Config(sources=(dataset.path,), horizon_days=14, raters=("constant",), reasons=0, **{"as_of": NOW, **more}), out)  # fmt: skip
+    return run.run(run.Config(sources=(dataset.path,), horizon_days=14, raters=("constant",), tasks=("horizon",), reasons=0, explained=2, **{"as_of": NOW, **more}), out)  # fmt: skip
 
 
 def statements(record: Record) -> dict[str, dict[str, Any]]:

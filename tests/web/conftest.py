@@ -7,13 +7,13 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
-from veracast.core.records import RunWriter
+from tests.conftest import once
+from veracast.core.records import Record, RunWriter
 from veracast.core.scores import Score
 from veracast.data.dataset import Dataset
 from veracast.data.world import START
@@ -30,12 +30,15 @@ Serve = Callable[..., TestClient]
 
 
 @pytest.fixture(scope="session")
-def records(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def records(finished: Record, world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """runs/: r and r2 rate, e explains, c vouches, k compares, a audits, t is of a kind without a page."""
-    runs = tmp_path_factory.mktemp("web") / "runs"
-    config = run_recipe.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("szabo_huberman",), tasks=("horizon",), reasons=1, explained=3, keep_dataset=True)  # fmt: skip
-    run_recipe.run(config, runs / "r")
-    run_recipe.run(replace(config, raters=("growth", "szabo_huberman"), reasons=0, keep_dataset=False), runs / "r2")
+    return once(tmp_path_factory, "web", lambda to: _made(finished, world, to / "runs")) / "runs"
+
+
+def _made(finished: Record, world: Dataset, runs: Path) -> None:
+    shutil.copytree(finished.run, runs / "r")
+    config = run_recipe.Config(sources=(world.path,), as_of=START + dt.timedelta(days=40), horizon_days=14, raters=("growth", "szabo_huberman"), tasks=("horizon",), reasons=0, explained=3)  # fmt: skip
+    run_recipe.run(config, runs / "r2")
     explain.run(explain.Config(run=runs / "r", quick=True), runs / "e")
     card.run(card.Config(model=runs / "r", records=(), name="small model"), runs / "c")
     compare.run(compare.Config(a=runs / "r", b=runs / "r2"), runs / "k")
@@ -44,7 +47,6 @@ def records(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with RunWriter("train", runs / "t", config={"rater": "netgpt"}, seed=7) as writer:
         score = Score("mae", 0.4, 0.3, 0.5, 12, 0, "levels", "lower", {"split": "test", "rater": "netgpt"})
         writer.finish(status="ok", verdict="one model was trained", counts={"parts": 2}, scores=[score])
-    return runs
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def test_a_port_that_is_taken_is_told() -> None:
 def test_the_command_serves_pages_and_ends_quietly(records: Path, tmp_path: Path) -> None:
     with served(records, "--state", str(tmp_path / "state")) as (address, _):
         port = int(address.rpartition(":")[2].rstrip("/"))
-        page = httpx.get(address)
+        page = httpx.get(address, timeout=60)  # the first page is made when it is asked for
         assert page.status_code == 200 and "7 runs" in page.text and "server" not in page.headers
         assert httpx.get(address, headers={"host": "evil.example"}).status_code == 421
         with socket.create_connection(("127.0.0.1", port)) as line:

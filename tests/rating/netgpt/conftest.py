@@ -45,8 +45,18 @@ def _letters(texts: Sequence[str]) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    place: Path = tmp_path_factory.mktemp("netgpt")
-    write_dataset(WorldConfig(videos=400, seed=11, frames_per_video=1), place / "w")
+    """300 videos."""
+    return _made(tmp_path_factory.mktemp("netgpt"), videos=300)
+
+
+@pytest.fixture(scope="session")
+def larger(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """400 videos: enough for a network to learn from."""
+    return _made(tmp_path_factory.mktemp("netgpt-larger"), videos=400)
+
+
+def _made(place: Path, *, videos: int) -> World:
+    write_dataset(WorldConfig(videos=videos, seed=11, frames_per_video=1), place / "w")
     dataset = open_dataset(place / "w")
     prepared = run_recipe.prepare(dataset, run_recipe.Config(sources=(dataset.path,)))
     tasks = {task.state: task for task in prepared.maker.tasks(prepared.kinds)}

@@ -10,12 +10,14 @@ import polars as pl
 import pytest
 import torch
 
+from tests.conftest import once
 from tests.rating.netgpt.conftest import World
 from veracast.core.config import load_config
 from veracast.core.errors import InputError
 from veracast.data.dataset import Dataset
 from veracast.data.schema import INDICATORS
 from veracast.models.graph_language import GraphLanguageModel
+from veracast.rating.netgpt import trainer
 from veracast.rating.netgpt.config import (
     BackboneConfig,
     GraphConfig,
@@ -47,8 +49,21 @@ ALONE = replace(
 )
 
 
-def trained(world: World, config: NetGPTConfig, folder: Path) -> NetGPT:
-    return train(world.train, world.around, config, main="views", folder=folder, seed=0)
+@pytest.fixture(autouse=True)
+def few_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tokenizer is trained on 400 prompts, not on 4,000."""
+    monkeypatch.setattr(trainer, "MOST_TEXTS", 400)
+
+
+@pytest.fixture
+def done(world: World, few_texts: None, tmp_path_factory: pytest.TempPathFactory) -> dict[NetGPTConfig, Path]:
+    """Where finished trainings lie: what trains there reads them, and has a model of its own."""
+    names = {ALL: "netgpt-all", ALONE: "netgpt-alone"}
+    return {c: once(tmp_path_factory, name, lambda to, c=c: trained(world, c, to)) for c, name in names.items()}  # type: ignore[misc]
+
+
+def trained(world: World, config: NetGPTConfig, folder: Path, *, shared: Path | None = None) -> NetGPT:
+    return train(world.train, world.around, config, main="views", folder=folder, shared=shared, seed=0)
 
 
 def loud(language: Language) -> None:
@@ -60,8 +75,8 @@ def loud(language: Language) -> None:
     language.shares = {kind: Share(1.0, 1.0) for kind in ("cold", "observed")}
 
 
-def test_a_saved_model_says_the_same(world: World, tmp_path: Path) -> None:
-    model = trained(world, ALL, tmp_path / "work")
+def test_a_saved_model_says_the_same(world: World, done: dict[NetGPTConfig, Path], tmp_path: Path) -> None:
+    model = trained(world, ALL, done[ALL])
     assert model.language is not None
     model.language.shares = {kind: type(s)(1.0, 0.5) for kind, s in model.language.shares.items()}  # so that it is read
     (tmp_path / "saved").mkdir()
@@ -103,6 +118,7 @@ def test_a_training_again_reads_what_is_done(world: World, tmp_path: Path) -> No
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_rows_later_than_t_change_no_rating_at_t(world: World, tmp_path: Path) -> None:
     """All stages, boosted base included, rate states up to t in the data as it became and as it stood at t, with all later
     counts raised a hundredfold. Planted failure: with counts of before t raised in their place, the ratings differ."""
@@ -145,8 +161,8 @@ def as_it_stood(whole: Dataset, t: dt.datetime, *, raised_before: bool) -> Datas
     return found
 
 
-def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -> None:
-    model = trained(world, ALONE, tmp_path)
+def test_the_language_model_alone_reads_no_graph(world: World, done: dict[NetGPTConfig, Path]) -> None:
+    model = trained(world, ALONE, done[ALONE])
     assert model.graph == () and model.boosted is None and model.language is not None
     assert not model.language.stage.reader.projectors
     found = outlooks(model, world.test["cold"], "cold", see(model, world.around))
@@ -155,9 +171,9 @@ def test_the_language_model_alone_reads_no_graph(world: World, tmp_path: Path) -
     assert (found.base.main - 7.0).tolist() == pytest.approx([prior.shift] * world.test["cold"].height, abs=1e-5)
 
 
-def test_in_bf16_the_language_model_alone_is_rounded(world: World, tmp_path: Path) -> None:
+def test_in_bf16_the_language_model_alone_is_rounded(world: World, done: dict[NetGPTConfig, Path]) -> None:
     """bf16 moves hidden states by 1 %, of prompts that differ by a few: by less than half of how far apart they are rated."""
-    model = trained(world, ALONE, tmp_path)
+    model = trained(world, ALONE, done[ALONE])
     assert model.language is not None
     loud(model.language)
     seen, samples = see(model, world.around), world.test["cold"].head(24)

@@ -24,35 +24,35 @@ CONFIG = NetGPTConfig(
 )  # fmt: skip
 
 
-def test_stage_1_learns_and_its_forecasts_are_the_same_again(world: World, tmp_path: Path) -> None:
-    model = train(world.train, world.around, CONFIG, main="views", folder=tmp_path, seed=0)
+def test_stage_1_learns_and_its_forecasts_are_the_same_again(larger: World, tmp_path: Path) -> None:
+    model = train(larger.train, larger.around, CONFIG, main="views", folder=tmp_path, seed=0)
     losses = model.curves.filter(stage="stage1", split="validation")["loss"].to_list()
     assert losses[-1] < 0.8 * losses[0]
-    for state, samples in world.test.items():
-        found = outlooks(model, samples, state, see(model, world.around))
+    for state, samples in larger.test.items():
+        found = outlooks(model, samples, state, see(model, larger.around))
         truth = torch.tensor(samples["y_views"].to_numpy())
         constant = (truth - truth.median()).abs().mean()
         assert (found.graph.main - truth).abs().mean() < 0.95 * constant  # better than the test set's own best constant
         torch.testing.assert_close(
             found.final.log_probs.exp().sum(dim=1), torch.ones(samples.height), atol=1e-5, rtol=0
         )
-    again = train(world.train, world.around, CONFIG, main="views", folder=tmp_path, seed=0)  # reads what is done
-    a, b = (outlooks(m, world.test["cold"], "cold", see(m, world.around)).final.main for m in (model, again))
+    again = train(larger.train, larger.around, CONFIG, main="views", folder=tmp_path, seed=0)  # reads what is done
+    a, b = (outlooks(m, larger.test["cold"], "cold", see(m, larger.around)).final.main for m in (model, again))
     assert torch.equal(a, b)
 
 
-def test_self_supervised_pretraining_then_heads(world: World, tmp_path: Path) -> None:
+def test_self_supervised_pretraining_then_heads(larger: World, tmp_path: Path) -> None:
     stage = replace(CONFIG.stage1, objective="self-supervised", epochs=40, lr=2e-3)
-    model = train(world.train, world.around, replace(CONFIG, stage1=stage), main="views", folder=tmp_path, seed=0)
+    model = train(larger.train, larger.around, replace(CONFIG, stage1=stage), main="views", folder=tmp_path, seed=0)
     pretext = model.curves.filter(stage="stage1-self-supervised", split="train")["loss"].to_list()
     unseen = model.curves.filter(stage="stage1-self-supervised", split="validation")["loss"].to_list()
     assert len(pretext) == 40 and pretext[-1] < 0.85 * pretext[0] and unseen[-1] < 0.9 * unseen[0]
-    assert np.isfinite(outlooks(model, world.test["cold"], "cold", see(model, world.around)).final.main.numpy()).all()
+    assert np.isfinite(outlooks(model, larger.test["cold"], "cold", see(model, larger.around)).final.main.numpy()).all()
 
 
 def test_stage_1_learns_on_ego_graphs_and_from_recent_members(world: World, tmp_path: Path) -> None:
     """Twice the same training is the same weights; validation, on the whole graph, comes as low as it does without sampling."""
-    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=10, evaluate_every=2, fan_out=(5, 5), batch=512))
+    sampled = replace(CONFIG, stage1=replace(CONFIG.stage1, epochs=6, evaluate_every=2, fan_out=(5, 5), batch=1024))
     recent = replace(CONFIG, graph=replace(CONFIG.graph, hub_reading="recent", recent_k=5))
     found, lowest = {}, {}
     for name, config in (("sampled", sampled), ("again", sampled), ("recent", recent), ("running", CONFIG)):
@@ -92,6 +92,7 @@ def test_of_a_training_video_the_member_that_did_not_learn_from_it_is_asked(worl
     assert all_together < 0.97 * unseen
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_one_member_has_seen_what_it_learnt_from_and_tells_the_boosted_models_nothing(world: World, tmp_path: Path) -> None:  # fmt: skip
     config = replace(CONFIG, stage3=replace(CONFIG.stage3, base="boosted", effects=False))
     model = train({"cold": world.train["cold"]}, world.around, config, main="views", folder=tmp_path, seed=0)
@@ -100,6 +101,7 @@ def test_one_member_has_seen_what_it_learnt_from_and_tells_the_boosted_models_no
     assert not any(c.startswith(TOLD) for c in read)
 
 
+@pytest.mark.usefixtures("few_trees")
 def test_effects_are_learnt_once_and_kept(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Resumed with another number of threads, the base finds the effects that it was told of."""
     stage1 = replace(CONFIG.stage1, objective="none")
