@@ -6,7 +6,7 @@ import datetime as dt
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -60,16 +60,6 @@ def finished(world: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Record
         tasks=("horizon",), reasons=2, explained=3, keep_dataset=True,
     )  # fmt: skip
     return load_record(once(tmp_path_factory, "finished", lambda to: run_recipe.run(config, to / "r")) / "r")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def few_draws() -> Iterator[None]:
-    """Intervals of rank correlations by 20 draws: with all 300 they are a third of the time of every run."""
-    from veracast.rating import metrics
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "_RESAMPLES_MATRIX", 20)
-        yield
 
 
 def use_few_trees(patch: pytest.MonkeyPatch, rounds: int = 8) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import polars as pl
 import pytest
@@ -39,7 +41,7 @@ def test_kappa_equals_the_formula_on_the_confusion_matrix() -> None:
 
 def test_spearman_equals_scipy_and_refuses_constants() -> None:
     assert spearman(POINT, TRUTH) == pytest.approx(stats.spearmanr(POINT, TRUTH).statistic)
-    assert np.isnan(spearman(np.ones(6), TRUTH))
+    assert np.isnan(spearman(np.ones(6), TRUTH)) and np.isnan(spearman(TRUTH[:2], TRUTH[:2]))
 
 
 def test_macro_mae_weighs_levels_alike() -> None:
@@ -58,6 +60,18 @@ def test_the_top_tenth_by_hand() -> None:
 def test_ties_in_the_truth_share_their_places() -> None:
     truth = np.array([3.0] * 4 + [0.0] * 16)  # two of four places
     assert top_precision(np.arange(20.0)[::-1], truth) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("statistic", [quadratic_weighted_kappa, spearman, macro_mae, top_precision])
+def test_many_samples_at_once_are_as_one_by_one(statistic: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> None:
+    """Ties, levels that are missing and constants among them."""
+    rng = stream(0, "many")
+    point, truth = rng.integers(0, 10, (50, 40)).astype(float), rng.integers(0, 5, (50, 40)).astype(float)
+    point[7], truth[8] = 3.0, 3.0
+    point[9], truth[9] = 2.0, 2.0
+    alone = [float(statistic(a, b)) for a, b in zip(point, truth, strict=True)]
+    np.testing.assert_allclose(statistic(point, truth), alone, rtol=1e-12)
+    assert np.isnan(alone).sum() == {quadratic_weighted_kappa: 1, spearman: 3}.get(statistic, 0)
 
 
 def rows(point: list[float | None], truth: list[float]) -> pl.DataFrame:

@@ -21,7 +21,8 @@ from veracast.rating.intervals import COVERAGES
 
 SliceValue = str | int | float | bool
 _MIN_FOR_INTERVAL = 2
-_RESAMPLES_MATRIX = 300
+_RESAMPLES = 300
+_CACHED = 30_000  # rows of draws that are worked on at once: what the processor keeps near
 TOP_SHARE = 0.1
 
 
@@ -30,39 +31,56 @@ def accuracy(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.asarray((np.clip(np.rint(point), 0, LEVELS - 1) == truth).astype(float))
 
 
-def quadratic_weighted_kappa(point: np.ndarray, truth: np.ndarray) -> float:
-    """Cohen's kappa with squared weights between rounded forecast and level (NaN when both are constant)."""
+def quadratic_weighted_kappa(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Cohen's kappa with squared weights between rounded forecast and level, (..., n) -> (...); NaN where both are constant."""
     a, b = np.clip(np.rint(point), 0, LEVELS - 1).astype(int), truth.astype(int)
-    observed = float(np.mean((a - b) ** 2))
-    p, q = np.bincount(a, minlength=LEVELS) / len(a), np.bincount(b, minlength=LEVELS) / len(b)
+    observed = ((a - b) ** 2).mean(axis=-1)
+    p, q = ((levels[..., None] == np.arange(LEVELS)).mean(axis=-2) for levels in (a, b))
     grid = (np.arange(LEVELS)[:, None] - np.arange(LEVELS)[None, :]) ** 2
-    expected = float((p[:, None] * q[None, :] * grid).sum())
-    return float("nan") if expected == 0 else 1 - observed / expected
+    return 1 - _ratio(observed, np.einsum("...i,ij,...j->...", p, grid, q))
 
 
-def spearman(point: np.ndarray, truth: np.ndarray) -> float:
-    """Rank correlation (NaN when either side is constant)."""
-    if len(point) < 3 or np.ptp(point) == 0 or np.ptp(truth) == 0:
-        return float("nan")
-    return float(stats.spearmanr(point, truth).statistic)
+def spearman(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Rank correlation, (..., n) -> (...); NaN where either side is constant, and of fewer than three rows."""
+    if point.shape[-1] < 3:
+        return np.full(point.shape[:-1], np.nan)
+    x, y = (stats.rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in (point, truth))
+    return _ratio((x * y).sum(axis=-1), np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1)))
 
 
-def top_precision(point: np.ndarray, truth: np.ndarray, *, share: float = TOP_SHARE) -> float:
-    """Of the top `share` of forecasts, how many are in the top `share` of outcomes (so precision equals recall).
+def macro_mae(point: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Mean over levels of the MAE within the level, (..., n) -> (...): rare high levels weigh as much as the mode."""
+    of_level = [truth == k for k in range(LEVELS)]
+    error = np.abs(point - truth)
+    within = [_ratio((error * mine).sum(axis=-1), mine.sum(axis=-1)) for mine in of_level]
+    known = np.isfinite(within)
+    return _ratio(np.where(known, within, 0.0).sum(axis=0), known.sum(axis=0))
+
+
+def top_precision(point: np.ndarray, truth: np.ndarray, *, share: float = TOP_SHARE) -> np.ndarray:
+    """Of the top `share` of forecasts, how many are in the top `share` of outcomes (so precision equals recall), (..., n) -> (...).
 
     Ties at either border count as the part of them that fits: a forecast that cannot tell rows apart scores `share`, not more.
     """
-    if len(point) == 0:
-        return float("nan")
-    k = max(1, round(share * len(point)))
-    return float((_top_weight(point, k) * _top_weight(truth, k)).sum() / k)
+    n = point.shape[-1]
+    if n == 0:
+        return np.full(point.shape[:-1], np.nan)
+    k = max(1, round(share * n))
+    return np.asarray((_top_weight(point, k) * _top_weight(truth, k)).sum(axis=-1) / k)
 
 
 def _top_weight(values: np.ndarray, k: int) -> np.ndarray:
-    """1 for the k largest values, 0 for the others, and the same part for all that tie at the border."""
-    border = np.sort(values)[-k]
+    """1 for the k largest values of the last axis, 0 for the others, and the same part for all that tie at the border."""
+    border = np.partition(values, -k, axis=-1)[..., [-k]]
     above, tied = values > border, values == border
-    return np.asarray(above + tied * (k - above.sum()) / tied.sum())
+    left = k - above.sum(axis=-1, keepdims=True)
+    return np.asarray(above + tied * left / tied.sum(axis=-1, keepdims=True))
+
+
+def _ratio(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a / b, NaN where b is 0."""
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    return np.asarray(np.divide(a, b, out=np.full(np.broadcast_shapes(a.shape, b.shape), np.nan), where=b != 0))
 
 
 def score_mean(
@@ -90,7 +108,7 @@ def score_mean(
 
 def score_statistic(
     name: str,
-    statistic: Callable[[np.ndarray, np.ndarray], float],
+    statistic: Callable[[np.ndarray, np.ndarray], np.ndarray],
     point: np.ndarray,
     truth: np.ndarray,
     *,
@@ -100,18 +118,20 @@ def score_statistic(
     unit: str = "",
     direction: str = "higher",
 ) -> Score:
-    """A statistic of two columns (QWK, Spearman), bootstrapped over rows."""
-    value = statistic(point, truth) if len(point) else float("nan")
+    """A statistic of two columns (QWK, Spearman), bootstrapped over rows, many draws at once: rows along the last axis."""
+    value = float(statistic(point, truth)) if len(point) else float("nan")
     low = high = None
     if np.isfinite(value) and len(point) >= _MIN_FOR_INTERVAL:
         rng = stream(seed, "bootstrap", name, *[str(v) for v in where.values()])
         n = len(point)
         size = min(n, 5_000)  # intervals of larger samples are narrower still; this bounds the cost
-        draws = [statistic(point[i], truth[i]) for i in (rng.integers(0, n, size) for _ in range(_RESAMPLES_MATRIX))]
-        draws = [d for d in draws if np.isfinite(d)]
-        if draws:
+        drawn = np.stack([rng.integers(0, n, size) for _ in range(_RESAMPLES)])
+        parts = np.array_split(drawn, -(-drawn.size // _CACHED))
+        draws = np.concatenate([statistic(point[part], truth[part]) for part in parts])
+        draws = draws[np.isfinite(draws)]
+        if len(draws):
             low, high = (float(q) for q in np.quantile(draws, [0.025, 0.975]))
-    found = float(value) if np.isfinite(value) else None
+    found = value if np.isfinite(value) else None
     return Score(name, found, low, high, len(point), n_unscored, unit, direction, dict(where))
 
 
@@ -156,12 +176,6 @@ def _coverage(scored: pl.DataFrame, coverage: int, *, n: int, where: Mapping[str
     hit = ((inside["truth"] >= inside[low]) & (inside["truth"] <= inside[high])).to_numpy().astype(float)
     name, missing = f"coverage_{coverage}", n - inside.height
     return score_mean(name, hit, n_unscored=missing, unit="", direction="higher", where=where, seed=seed)
-
-
-def macro_mae(point: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over levels of the MAE within the level: rare high levels weigh as much as the mode."""
-    levels = np.unique(truth)
-    return float(np.mean([np.abs(point[truth == k] - k).mean() for k in levels])) if len(levels) else float("nan")
 
 
 def sliced(rows: pl.DataFrame, column: str) -> Iterable[tuple[str, pl.DataFrame]]:
