@@ -34,6 +34,27 @@ def test_many_who_ask_at_once_wait_for_one_drawing() -> None:
     assert asyncio.run(ask()) == [b"page"] * 6 and drawn == [1]
 
 
+def test_a_page_on_disk_does_not_wait_behind_drawings(tmp_path: Path) -> None:
+    go = threading.Event()
+
+    def slow() -> str:
+        go.wait(10)
+        return "slow"
+
+    async def ask() -> bytes:
+        pages = PageCache(tmp_path, memory_bytes=0, disk_bytes=1 << 20)
+        pages.ahead("kept", lambda: "kept")
+        drawing = [asyncio.create_task(pages.page(f"slow {k}", slow)) for k in range(5)]
+        await asyncio.sleep(0.05)
+        found = await asyncio.wait_for(pages.page("kept", slow, disk=True), 5)
+        assert not any(one.done() for one in drawing)
+        go.set()
+        await asyncio.gather(*drawing)
+        return found
+
+    assert asyncio.run(ask()) == b"kept"
+
+
 def test_what_a_drawing_raises_reaches_all_and_is_not_kept() -> None:
     answers = iter([None, "page"])
 

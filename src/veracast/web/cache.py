@@ -46,6 +46,10 @@ class PageCache:
         found = self._remembered(key)
         if found is not None:
             return found
+        kept = self._kept(self._path(key)) if disk else None
+        if kept is not None:  # a read of what is in the system's cache: it need not wait behind drawings
+            self._remember(key, kept)
+            return kept
         waiting = self._drawing.get(key)
         if waiting is not None:
             return await asyncio.shield(waiting)
@@ -91,18 +95,19 @@ class PageCache:
 
     def _draw(self, key: str, make: Callable[[], str], *, disk: bool) -> bytes:
         path = self._path(key) if disk else None
-        if path is not None:
-            try:
-                body = path.read_bytes()
-                os.utime(path)
-                self._remember(key, body)
-                return body
-            except OSError:
-                pass
         body = make().encode("utf-8", "replace")
         self._remember(key, body)
         if path is not None:
             self._write(path, body)
+        return body
+
+    def _kept(self, path: Path | None) -> bytes | None:
+        try:
+            body = path.read_bytes() if path is not None else None
+            if path is not None:
+                os.utime(path)
+        except OSError:
+            return None
         return body
 
     def _write(self, path: Path, body: bytes) -> None:
