@@ -144,9 +144,19 @@ def test_later_counts_change_no_earlier_embedding(world: World) -> None:
     assert (before[late] - after[late]).abs().max() > 0.1
 
 
+def test_the_pretext_begins_at_its_seed_whatever_was_drawn_before(world: World) -> None:
+    model, inputs, _ = ready(world)
+    first = []
+    for before, seed in ((1, 0), (2, 0), (1, 5)):
+        torch.manual_seed(before)
+        add_pretext(model, inputs.numbers.shape[1] // 2, seed=seed)
+        first.append(model.decoder.weight.clone())  # type: ignore[union-attr]
+    assert torch.equal(first[0], first[1]) and not torch.equal(first[0], first[2])
+
+
 def test_self_supervision_looks_at_no_outcome(world: World) -> None:
     model, inputs, rows = ready(world)
-    add_pretext(model, inputs.numbers.shape[1] // 2)
+    add_pretext(model, inputs.numbers.shape[1] // 2, seed=0)
     held = torch.zeros(int(inputs.video.max()) + 1, dtype=torch.bool)
     held[inputs.video[rows["cold"].state[rows["cold"].held]]] = True
     objective = SelfSupervised(inputs, seed=1, held_videos=held)

@@ -46,7 +46,7 @@ def test_self_supervised_pretraining_then_heads(larger: World, tmp_path: Path) -
     model = train(larger.train, larger.around, replace(CONFIG, stage1=stage), main="views", folder=tmp_path, seed=0)
     pretext = model.curves.filter(stage="stage1-self-supervised", split="train")["loss"].to_list()
     unseen = model.curves.filter(stage="stage1-self-supervised", split="validation")["loss"].to_list()
-    assert len(pretext) == 40 and pretext[-1] < 0.85 * pretext[0] and unseen[-1] < 0.9 * unseen[0]
+    assert len(pretext) == 40 and pretext[-1] < 0.9 * pretext[0] and unseen[-1] < 0.95 * unseen[0]
     assert np.isfinite(outlooks(model, larger.test["cold"], "cold", see(model, larger.around)).final.main.numpy()).all()
 
 

@@ -225,8 +225,10 @@ class SelfSupervised:
         return total / count.clamp_min(1)
 
 
-def add_pretext(model: GraphStage, numbers: int, *, width: int = 16) -> None:
-    """The parts that only the self-supervised objective uses."""
-    model.decoder = nn.Linear(model.width, numbers)
-    model.query = nn.Linear(model.width, width)
-    model.message = nn.Linear(model.width, width)
+def add_pretext(model: GraphStage, numbers: int, *, seed: int, width: int = 16) -> None:
+    """The parts that only the self-supervised objective uses; seed: of their first weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model.decoder = nn.Linear(model.width, numbers)
+        model.query = nn.Linear(model.width, width)
+        model.message = nn.Linear(model.width, width)

@@ -165,7 +165,7 @@ def _stage1(model: NetGPT, around: Surroundings, work: _Work) -> tuple[GraphStag
     rows, postings = _stage1_rows(model, around, work)
     graph, frozen = new_graph(config, inputs, model.kinds, seed=work.seed), None
     if stage.objective == "self-supervised":
-        add_pretext(graph, inputs.numbers.shape[1] // 2)
+        add_pretext(graph, inputs.numbers.shape[1] // 2, seed=torch_seed(work.seed, "pretext"))
         held = torch.zeros(int(inputs.video.max()) + 1, dtype=torch.bool)
         for part in work.rows.values():
             held[inputs.video[part.state[part.held]]] = True
