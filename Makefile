@@ -9,7 +9,8 @@ demo: $(VENV)/.installed
 	$(BIN)/veracast demo
 	@echo "To go on: source $(BIN)/activate, then veracast --help"
 
-test test-slow: export OMP_NUM_THREADS ?= 1  # two workers on two cores: threads of their own would only wait for each other
+# two workers on two cores: threads of their own would only wait for each other
+test test-slow: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest
